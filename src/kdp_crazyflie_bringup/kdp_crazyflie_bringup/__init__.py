@@ -1,0 +1,1 @@
+"""Crazyflie driver, simulated Crazyflie, launch files and configuration for KDP."""

@@ -1,0 +1,1 @@
+"""ROS 2 nodes over kdp_core: the planner and the latency monitor."""
