@@ -72,9 +72,9 @@ class Arena:
     def random(cls, seed: int, n_poles: int) -> Arena:
         """Draw the world `seed`: the same arguments give the same world on every machine.
 
-        The start and the goal depend on the seed only. Poles do not overlap, leave 0.6 m free around start and
-        goal, and leave at least one path on which the drone keeps 0.08 m to poles and fence; sets of poles
-        without such a path are drawn again from the same stream.
+        The start and the goal depend on the seed only. Poles do not overlap, leave 0.6 m free around start
+        and goal, and leave at least one path on which the drone keeps 0.08 m to poles and fence; sets of
+        poles without such a path are drawn again from the same stream.
 
         Args:
             seed: >= 0.
@@ -123,7 +123,8 @@ class Arena:
         """Whether the drone's centre has left the box through the fence or the ceiling. Shape (...)."""
         position = np.asarray(position, dtype=np.float64)
         x, y, z = position[..., 0], position[..., 1], position[..., 2]
-        return np.asarray((x < 0) | (x > self.size[0]) | (np.abs(y) > 0.5 * self.size[1]) | (z > self.size[2]))
+        beside = (x < 0) | (x > self.size[0]) | (np.abs(y) > 0.5 * self.size[1])
+        return np.asarray(beside | (z > self.size[2]))
 
     def solvable(self, clearance: float = PATH_CLEARANCE) -> bool:
         """Whether start and goal are connected by 5 cm cells (4-neighbours) that keep `clearance`, m."""
@@ -150,7 +151,7 @@ class Arena:
         return {**arrays, "drone_radius": self.drone_radius}
 
     @classmethod
-    def from_dict(cls, data: Any) -> Arena:
+    def from_dict(cls, data: object) -> Arena:
         """Inverse of `to_dict`. ConfigError on missing, unknown or malformed fields."""
         if not isinstance(data, dict):
             raise ConfigError("arena: expected a mapping with start, goal and poles")
@@ -158,7 +159,8 @@ class Arena:
         unknown = data.keys() - {"start", "goal", "poles", "size", "drone_radius"}
         if missing or unknown:
             problem = f"missing {sorted(missing)}" if missing else f"unknown {sorted(map(str, unknown))}"
-            raise ConfigError(f"arena: {problem}; fields are start, goal, poles and optionally size, drone_radius")
+            fields = "fields are start, goal, poles and optionally size, drone_radius"
+            raise ConfigError(f"arena: {problem}; {fields}")
         return cls(**data)
 
     def save(self, path: str | Path) -> None:
@@ -208,7 +210,7 @@ def _draw_poles(rng: np.random.Generator, n_poles: int, start: FloatArray, goal:
     return poles
 
 
-def _numbers(name: str, value: Any) -> FloatArray:
+def _numbers(name: str, value: ArrayLike) -> FloatArray:
     """A new float64 array, or ConfigError when `value` is not finite numbers."""
     try:
         array = np.array(value, dtype=np.float64)

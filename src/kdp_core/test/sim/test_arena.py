@@ -68,7 +68,9 @@ def test_a_closed_wall_is_not_solvable_and_a_gap_of_the_right_width_opens_it():
     ends = {"start": [0.4, 0, 1], "goal": [5.6, 0, 1]}
     assert not Arena(poles=wall, **ends).solvable()
     for half_gap, expected in ((0.30, False), (0.40, True)):  # needs 0.15 + 0.10 + 0.08 = 0.33 m
-        gap = [pole for pole in wall if abs(pole[1]) > half_gap] + [[3.0, s * half_gap, 0.15] for s in (-1, 1)]
+        gap = [pole for pole in wall if abs(pole[1]) > half_gap] + [
+            [3.0, s * half_gap, 0.15] for s in (-1, 1)
+        ]
         assert Arena(poles=gap, **ends).solvable() is expected
 
 
