@@ -1,0 +1,7 @@
+"""Readers, one per format, that all give the same episodes; and the writer of Minari data sets."""
+
+from kdp_core.datasets.episodes import Episode, Episodes
+from kdp_core.datasets.minari_writer import write_minari
+from kdp_core.datasets.open import minari_root, open_episodes
+
+__all__ = ["Episode", "Episodes", "minari_root", "open_episodes", "write_minari"]
