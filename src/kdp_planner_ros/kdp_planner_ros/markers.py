@@ -1,0 +1,117 @@
+"""Markers of one planning cycle: all candidates in one LINE_LIST, the chosen path, goal, poles, safe-action text."""
+
+import numpy as np
+from builtin_interfaces.msg import Duration
+from geometry_msgs.msg import Point
+from std_msgs.msg import ColorRGBA
+from visualization_msgs.msg import Marker, MarkerArray
+
+CANDIDATE_WIDTH_M, CHOSEN_WIDTH_M, GOAL_DIAMETER_M, POLE_HEIGHT_M = 0.006, 0.03, 0.2, 2.0
+_SHADES = 32
+_INVALID = ColorRGBA(r=0.5, g=0.5, b=0.5, a=0.15)
+
+
+def _palette() -> list[ColorRGBA]:
+    """Worst (red) to best (green)."""
+    fractions = np.linspace(0.0, 1.0, _SHADES).tolist()
+    return [ColorRGBA(r=1.0 - f, g=f, b=0.2, a=0.2 + 0.4 * f) for f in fractions]
+
+
+def shades(scores: np.ndarray) -> np.ndarray:
+    """Index of the palette per candidate (K,); -1 for a score that is not finite (invalid candidate)."""
+    scores = np.asarray(scores, dtype=np.float64)
+    finite = np.isfinite(scores)
+    result = np.full(scores.shape, -1)
+    if finite.any():
+        low, high = scores[finite].min(), scores[finite].max()
+        scaled = (scores[finite] - low) / (high - low) if high > low else np.ones(finite.sum())
+        result[finite] = np.round(scaled * (_SHADES - 1)).astype(int)
+    return result
+
+
+class MarkerBuilder:
+    """Builds the MarkerArray of a cycle. Points are kept and refilled: making thousands of them is what costs."""
+
+    def __init__(self, frame_id: str, lifetime_s: float) -> None:
+        self._frame_id = frame_id
+        self._lifetime = Duration(sec=int(lifetime_s), nanosec=int(lifetime_s % 1 * 1e9))
+        self._palette = _palette()
+        self._points: list[Point] = []
+
+    def _marker(self, stamp, namespace: str, kind: int, number: int = 0) -> Marker:  # noqa: ANN001
+        marker = Marker(ns=namespace, id=number, type=kind, action=Marker.ADD, lifetime=self._lifetime)
+        marker.header.frame_id = self._frame_id
+        marker.header.stamp = stamp
+        marker.pose.orientation.w = 1.0
+        return marker
+
+    def candidates(self, stamp, paths: np.ndarray, scores: np.ndarray) -> Marker:  # noqa: ANN001
+        """One LINE_LIST with K (H-1) segments from `paths` (K, H, 3) m, coloured by `scores` (K,)."""
+        k, h, _ = paths.shape
+        marker = self._marker(stamp, "candidates", Marker.LINE_LIST)
+        marker.scale.x = CANDIDATE_WIDTH_M
+        # Points are shared between the segments they join: K H objects instead of 2 K (H-1).
+        while len(self._points) < k * h:
+            self._points.append(Point())
+        for point, (x, y, z) in zip(self._points, paths.reshape(-1, 3).tolist(), strict=False):
+            point.x, point.y, point.z = x, y, z
+        order = np.arange(k * h).reshape(k, h)
+        ends = np.stack([order[:, :-1], order[:, 1:]], axis=-1).ravel().tolist()
+        marker.points = [self._points[i] for i in ends]
+        for shade in shades(scores).tolist():
+            marker.colors += [_INVALID if shade < 0 else self._palette[shade]] * (2 * (h - 1))
+        return marker
+
+    def build(
+        self,
+        stamp,  # noqa: ANN001
+        candidates: tuple[np.ndarray, np.ndarray] | None,
+        chosen: np.ndarray | None,
+        goal: np.ndarray,
+        poles: np.ndarray,
+        position: np.ndarray,
+        safe_reason: str,
+    ) -> MarkerArray:
+        """`candidates`: paths (K, H, 3), scores (K,); `chosen` (H, 3); `goal`, `position` (3,); `poles` (N, 3) x, y, radius.
+
+        `safe_reason` is "" when the plan is executed. Lengths in metres, all in this builder's frame.
+        """
+        markers = []
+        if candidates is not None:
+            markers.append(self.candidates(stamp, *candidates))
+        line = self._marker(stamp, "chosen", Marker.LINE_STRIP)
+        if chosen is None:
+            line.action = Marker.DELETE
+        else:
+            line.scale.x = CHOSEN_WIDTH_M
+            line.color = ColorRGBA(r=0.1, g=0.4, b=1.0, a=1.0)
+            line.points = [Point(x=x, y=y, z=z) for x, y, z in np.asarray(chosen, dtype=float).tolist()]
+        sphere = self._marker(stamp, "goal", Marker.SPHERE)
+        sphere.pose.position = _point(goal)
+        sphere.scale.x = sphere.scale.y = sphere.scale.z = GOAL_DIAMETER_M
+        sphere.color = ColorRGBA(r=0.1, g=0.9, b=0.3, a=0.6)
+        text = self._marker(stamp, "safe_action", Marker.TEXT_VIEW_FACING)
+        if safe_reason:
+            text.pose.position = _point(position + np.array([0.0, 0.0, 0.3]))
+            text.scale.z = 0.15
+            text.color = ColorRGBA(r=1.0, g=0.3, b=0.1, a=1.0)
+            text.text = f"safe action: {safe_reason}"
+        else:
+            text.action = Marker.DELETE
+        return MarkerArray(markers=[*markers, line, sphere, text, *self._poles(stamp, poles)])
+
+    def _poles(self, stamp, poles: np.ndarray) -> list[Marker]:  # noqa: ANN001
+        cylinders = []
+        for i, (x, y, radius) in enumerate(np.asarray(poles, dtype=float).tolist()):
+            cylinder = self._marker(stamp, "poles", Marker.CYLINDER, i)
+            cylinder.pose.position = Point(x=x, y=y, z=POLE_HEIGHT_M / 2)
+            cylinder.scale.x = cylinder.scale.y = 2 * radius
+            cylinder.scale.z = POLE_HEIGHT_M
+            cylinder.color = ColorRGBA(r=0.8, g=0.6, b=0.3, a=0.9)
+            cylinders.append(cylinder)
+        return cylinders
+
+
+def _point(xyz: np.ndarray) -> Point:
+    x, y, z = np.asarray(xyz, dtype=float).tolist()
+    return Point(x=x, y=y, z=z)
