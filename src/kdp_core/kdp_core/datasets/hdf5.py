@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 from kdp_core.exceptions import DataError
 
 BOOL_TYPE = h5t.py_create(np.dtype(bool), logical=True)
-_MEMORY_TYPES = {np.dtype(np.float32): h5t.NATIVE_FLOAT, np.dtype(np.float64): h5t.NATIVE_DOUBLE}
+_MEMORY_TYPES = {np.float32: h5t.NATIVE_FLOAT, np.float64: h5t.NATIVE_DOUBLE, np.bool_: BOOL_TYPE}
 
 
 def open_hdf5(path: Path) -> h5py.File:
@@ -61,22 +61,28 @@ def read_numbers(parent: h5g.GroupID, name: str, dtype: type, where: str) -> NDA
     """
     try:
         dataset = h5d.open(parent, name.encode())
-        stored = dataset.get_type().get_class()
-        if stored == h5t.ENUM:  # h5py stores bool as an enumeration, which HDF5 does not convert to numbers
-            memory_type, array = BOOL_TYPE, np.empty(dataset.shape, np.bool_)
-        elif stored in (h5t.INTEGER, h5t.FLOAT):
-            wanted = np.dtype(np.float64 if dtype is np.bool_ else dtype)
-            memory_type, array = _MEMORY_TYPES[wanted], np.empty(dataset.shape, wanted)
-        else:
-            raise DataError(f"{where}/{name} holds no plain numbers, expected floats, integers or booleans")
+        array = np.empty(dataset.shape, dtype)
         if array.size:
-            dataset.read(h5s.ALL, h5s.ALL, array, memory_type)
+            try:
+                dataset.read(h5s.ALL, h5s.ALL, array, _MEMORY_TYPES[dtype])
+            except (OSError, TypeError):
+                array = _read_converted(dataset, f"{where}/{name}").astype(dtype)
     except KeyError:
         problem = "is a group, expected an array" if name.encode() in parent else "is missing"
         raise DataError(f"{where}/{name} {problem}") from None
     except (OSError, RuntimeError, ValueError, TypeError, MemoryError) as cause:
         raise DataError(f"{where}/{name} cannot be read, damaged or truncated: {_reason(cause)}") from None
-    return array.astype(dtype, copy=False)
+    return array
+
+
+def _read_converted(dataset: h5d.DatasetID, where: str) -> NDArray[Any]:
+    """Read what HDF5 does not convert by itself: booleans, an enumeration to HDF5, to and from numbers."""
+    stored = dataset.get_type().get_class()
+    if stored not in (h5t.ENUM, h5t.INTEGER, h5t.FLOAT):
+        raise DataError(f"{where} holds no plain numbers, expected floats, integers or booleans")
+    array = np.empty(dataset.shape, np.bool_ if stored == h5t.ENUM else np.float64)
+    dataset.read(h5s.ALL, h5s.ALL, array, BOOL_TYPE if stored == h5t.ENUM else h5t.NATIVE_DOUBLE)
+    return array
 
 
 def leaf_names(group: h5py.Group) -> list[str]:

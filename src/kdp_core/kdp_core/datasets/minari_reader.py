@@ -9,7 +9,7 @@ from typing import Any
 
 import h5py
 import numpy as np
-from h5py import h5a, h5d, h5g
+from h5py import h5a, h5d, h5g, h5t
 from numpy.typing import NDArray
 
 from kdp_core.datasets.episodes import Episode, Episodes
@@ -126,22 +126,31 @@ def _columns(episode: Episode) -> dict[str, tuple[int, ...]]:
 
 def _read_reset(group: h5g.GroupID) -> tuple[int | None, dict[str, Any]]:
     """Seed and options of the reset, which Minari flattens to attributes `options/a/b`."""
-    attributes = h5py.AttributeManager(h5py.Group(group))
+    names: list[bytes] = []
+    h5a.iterate(group, names.append)
     seed: int | None = None
     options: dict[str, Any] = {}
-    for name in attributes:
-        if name == "seed":
-            number = np.empty((), np.int64)
-            attribute = h5a.open(group, b"seed")
-            if attribute.get_type().get_class() == h5py.h5t.INTEGER and attribute.shape == ():
-                attribute.read(number)
-                seed = int(number)
-        elif name.startswith("options/"):
-            _put(options, name.split("/")[1:], attributes[name])
+    for name in names:
+        if name == b"seed":
+            value = _read_attribute(group, name)
+            seed = int(value) if isinstance(value, int) else None
+        elif name.startswith(b"options/"):
+            _put(options, name.decode().split("/")[1:], _read_attribute(group, name))
     return seed, options
+
+
+def _read_attribute(group: h5g.GroupID, name: bytes) -> Any:
+    """One attribute: a Python number or string, or an array."""
+    attribute = h5a.open(group, name)
+    if attribute.get_type().get_class() in (h5t.INTEGER, h5t.FLOAT):  # several times faster than h5py's own way
+        value: Any = np.empty(attribute.shape, attribute.dtype)
+        attribute.read(value)
+        return value if value.ndim else value.item()
+    value = h5py.AttributeManager(h5py.Group(group))[name.decode()]
+    return value.item() if isinstance(value, np.generic) else value
 
 
 def _put(options: dict[str, Any], keys: list[str], value: Any) -> None:
     for key in keys[:-1]:
         options = options.setdefault(key, {})
-    options[keys[-1]] = value.item() if isinstance(value, np.generic) else value
+    options[keys[-1]] = value

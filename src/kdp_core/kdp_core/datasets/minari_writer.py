@@ -50,7 +50,7 @@ def write_minari(
     Raises:
         DataError: an episode is malformed, or the folder exists.
     """
-    path = Path(path)
+    path = Path(path).absolute()
     identity = _check_id(dataset_id or _default_id(path))
     with atomic_directory(path, overwrite, DataError) as temporary:
         data = temporary / "data"
