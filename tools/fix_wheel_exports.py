@@ -32,7 +32,7 @@ def fix_exports(prefix: Path) -> list[Path]:
             continue
         after = rewrite(before, sysconfig.get_paths()["include"], numpy.get_include())
         if "/opt/python/" in after:
-            raise SystemExit(f"{path}: names a folder of the machine that built the wheels in a form not known here")
+            raise SystemExit(f"{path}: names a folder of the wheels' builder in a form not known here")
         path.write_text(after, encoding="utf-8")
         changed.append(path)
     return changed
