@@ -1,0 +1,152 @@
+"""The control cycle that evaluator, node and demo share: inputs -> encode -> plan -> choose -> action.
+
+Every action is finite and within the spec's limits; when no candidate is valid the task's safe action steps in.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+import numpy as np
+
+from kdp_core.exceptions import ConfigError
+from kdp_core.planner import Plan, Planner, WindowSource, select
+from kdp_core.spec import Spec
+from kdp_core.tasks import Inputs, Task, check_inputs, make_task
+
+
+@dataclass(frozen=True)
+class ControllerOptions:
+    """Options of the control cycle.
+
+    candidates: K windows per plan. chunk: window rows executed before the next plan (L of Table VI; 0: every cycle).
+    warm_start: share of the candidates that keep part of the last chosen noise, correlation ``warm_correlation``.
+    ranking: learned scorer, task costs, or both. stay: cost per metre of leaving the last chosen path.
+    """
+
+    candidates: int = 64
+    chunk: int = 0
+    warm_start: float = 0.5
+    warm_correlation: float = 0.95
+    ranking: Literal["both", "learned", "task"] = "both"
+    learned_weight: float = 0.5
+    stay: float = 0.5
+    execute: Literal["action", "track"] = "action"
+    seed: int = 0
+
+    def __post_init__(self) -> None:
+        if not 1 <= self.candidates <= 4096:
+            raise ConfigError(f"candidates must be in 1..4096, got {self.candidates}")
+        if self.chunk < 0:
+            raise ConfigError(f"chunk must be 0 (replan every cycle) or more window rows, got {self.chunk}")
+
+
+@dataclass(frozen=True)
+class Decision:
+    """What to do now. action (d_a,) physical units; ``safe``: the task's safe action stepped in because of ``reason``."""
+
+    action: np.ndarray
+    safe: bool
+    reason: str
+    plan: Plan | None
+    path: np.ndarray | None
+    replanned: bool
+
+
+class Controller:
+    """Receding-horizon control of one robot with one window source."""
+
+    def __init__(self, source: WindowSource, task: Task, options: ControllerOptions | None = None) -> None:
+        self.source = source
+        self.task = task
+        self.options = options or ControllerOptions()
+        self.spec: Spec = source.spec
+        self._low, self._high = self.spec.limits("action")
+        self.reset()
+
+    @classmethod
+    def load(
+        cls,
+        artifact: str | Path,
+        candidates: int = 64,
+        seed: int = 0,
+        execute: Literal["action", "track"] = "action",
+        threads: int = 1,
+    ) -> Controller:
+        """Load an artifact and the task its spec names. Raises ArtifactError, SpecError or ConfigError."""
+        planner = Planner.load(artifact, threads=threads)
+        task = make_task(planner.spec.task)
+        task.spec.require_same(planner.spec, f"{artifact}/spec.json")
+        return cls(planner, task, ControllerOptions(candidates=candidates, seed=seed, execute=execute))
+
+    def reset(self) -> None:
+        """Forget the last plan (new goal, new flight) and restart the noise from the seed."""
+        self._rng = np.random.default_rng(self.options.seed)
+        self._noise: np.ndarray | None = None
+        self._path: np.ndarray | None = None
+        self._age = 0
+        self._plan: Plan | None = None
+
+    def step(self, inputs: Inputs) -> Decision:
+        """One control cycle. Raises InputError on a missing, misshapen or non-finite input."""
+        check_inputs(self.spec, inputs)
+        if self._plan is not None and self._age < self.options.chunk * self.spec.stride:
+            return self._continue(inputs)
+        state, context = self.task.encode(inputs)
+        plan = select(
+            self.source,
+            state,
+            context,
+            self._draw(),
+            None if self.options.ranking == "learned" else lambda windows: self._cost(windows, inputs),
+            0.0 if self.options.ranking == "task" else self.options.learned_weight,
+        )
+        if plan.index < 0:
+            self._plan = self._path = None
+            return Decision(self._limit(self.task.safe_action(inputs)), True, "no valid candidate", plan, None, True)
+        window = plan.windows[plan.index]
+        self._noise = plan.noise[plan.index]
+        self._path = self.task.paths(window[None], inputs)[0]
+        self._plan, self._age = plan, 1
+        return Decision(self._limit(self._execute(window, 0)), False, "", plan, self._path, True)
+
+    def paths(self, plan: Plan, inputs: Inputs) -> np.ndarray:
+        """All candidates as paths in the world frame, (K, H, 3) m, for markers."""
+        return self.task.paths(plan.windows, inputs)
+
+    def _continue(self, inputs: Inputs) -> Decision:
+        assert self._plan is not None
+        row = min(self._age // self.spec.stride, self.spec.horizon - 1)
+        self._age += 1
+        window = self._plan.windows[self._plan.index]
+        return Decision(self._limit(self._execute(window, row)), False, "", self._plan, self._path, False)
+
+    def _execute(self, window: np.ndarray, row: int) -> np.ndarray:
+        if self.options.execute == "action":
+            return window[row, self.spec.d_state :].astype(np.float64)
+        return self.task.track(window, row)
+
+    def _limit(self, action: np.ndarray) -> np.ndarray:
+        limited: np.ndarray = np.clip(np.nan_to_num(action, nan=0.0), self._low, self._high)
+        return limited
+
+    def _draw(self) -> np.ndarray:
+        """Noise (K, d_z): a share of the candidates continues the last chosen noise, the first one exactly."""
+        options = self.options
+        noise = self._rng.standard_normal((options.candidates, self.source.d_noise), dtype=np.float32)
+        if self._noise is not None and options.warm_start > 0:
+            kept = max(1, int(options.warm_start * options.candidates))
+            rho = options.warm_correlation
+            noise[:kept] = rho * self._noise + np.sqrt(1.0 - rho * rho) * noise[:kept]
+            if options.candidates > 1:
+                noise[0] = self._noise
+        return noise
+
+    def _cost(self, windows: np.ndarray, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
+        cost, valid = self.task.costs(windows, inputs)
+        if self.options.stay > 0 and self._path is not None:
+            paths = self.task.paths(windows, inputs)
+            cost = cost + self.options.stay * np.linalg.norm(paths - self._path, axis=-1).mean(axis=1)
+        return cost, valid

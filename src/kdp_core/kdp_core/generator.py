@@ -1,0 +1,96 @@
+"""The one-step generator: condition and noise to a whole window, as coordinates of a fixed linear decoder."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import torch
+from torch import Tensor, nn
+
+
+@dataclass(frozen=True)
+class NetworkSize:
+    """Sizes of generator and scorer."""
+
+    d_noise: int = 32
+    width: int = 256
+    blocks: int = 3
+    scorer_width: int = 192
+
+
+class FilmBlock(nn.Module):
+    """Residual block of two linear layers; the condition scales and shifts the input (FiLM, arXiv 1709.07871)."""
+
+    def __init__(self, width: int) -> None:
+        super().__init__()
+        self.norm = nn.LayerNorm(width, elementwise_affine=False)
+        self.film = nn.Linear(width, 2 * width)
+        self.inner = nn.Linear(width, width)
+        self.outer = nn.Linear(width, width)
+        nn.init.zeros_(self.outer.weight)
+        nn.init.zeros_(self.outer.bias)
+
+    def forward(self, h: Tensor, condition: Tensor) -> Tensor:
+        """h (…, G, W), condition (…, 1, W) -> (…, G, W)."""
+        scale, shift = self.film(condition).chunk(2, dim=-1)
+        out: Tensor = h + self.outer(nn.functional.silu(self.inner(self.norm(h) * (1.0 + scale) + shift)))
+        return out
+
+
+class ConditionEncoder(nn.Module):
+    """Two layers on the whitened condition; computed once for all samples of a condition."""
+
+    def __init__(self, d_condition: int, width: int) -> None:
+        super().__init__()
+        self.layers = nn.Sequential(nn.Linear(d_condition, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
+
+    def forward(self, condition: Tensor) -> Tensor:
+        """(…, d_condition) -> (…, width)."""
+        out: Tensor = self.layers(condition)
+        return out
+
+
+class Generator(nn.Module):
+    """g_psi(z, c): coordinates (…, G, C) of the free entries of G windows per condition."""
+
+    def __init__(self, d_condition: int, d_coordinates: int, size: NetworkSize) -> None:
+        super().__init__()
+        self.size = size
+        self.encoder = ConditionEncoder(d_condition, size.width)
+        self.noise = nn.Linear(size.d_noise, size.width)
+        self.blocks = nn.ModuleList(FilmBlock(size.width) for _ in range(size.blocks))
+        self.head = nn.Linear(size.width, d_coordinates)
+        self.register_buffer("spread", torch.ones(d_coordinates))
+
+    def forward(self, noise: Tensor, condition: Tensor) -> Tensor:
+        """noise (…, G, d_z), condition (…, d_condition) -> coordinates (…, G, C)."""
+        encoded = self.encoder(condition).unsqueeze(-2)
+        h = self.noise(noise) + encoded
+        for block in self.blocks:
+            h = block(h, encoded)
+        out: Tensor = self.head(nn.functional.silu(h)) * self.spread
+        return out
+
+
+class Scorer(nn.Module):
+    """Value of a window under its condition, (…, G); higher is better."""
+
+    def __init__(self, d_condition: int, d_coordinates: int, size: NetworkSize) -> None:
+        super().__init__()
+        width = size.scorer_width
+        self.encoder = ConditionEncoder(d_condition, width)
+        self.window = nn.Linear(d_coordinates, width)
+        self.blocks = nn.ModuleList(FilmBlock(width) for _ in range(2))
+        self.head = nn.Linear(width, 1)
+        self.register_buffer("spread", torch.ones(d_coordinates))
+        self.register_buffer("value_mean", torch.zeros(()))
+        self.register_buffer("value_std", torch.ones(()))
+
+    def forward(self, coordinates: Tensor, condition: Tensor) -> Tensor:
+        """Coordinates (…, G, C), condition (…, d_condition) -> scores (…, G)."""
+        encoded = self.encoder(condition).unsqueeze(-2)
+        h = self.window(coordinates / self.spread) + encoded
+        for block in self.blocks:
+            h = block(h, encoded)
+        out: Tensor = self.head(nn.functional.silu(h)).squeeze(-1) * self.value_std + self.value_mean
+        return out

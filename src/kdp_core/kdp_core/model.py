@@ -1,0 +1,113 @@
+"""Generator, scorer, decoder, normaliser and clamp in one module: what is trained, saved and exported."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from kdp_core.clamp import clamp_mask
+from kdp_core.generator import Generator, NetworkSize, Scorer
+from kdp_core.spec import Spec
+from kdp_core.windows import WindowBatch, window_scale
+
+
+def clamped_entries(spec: Spec) -> Tensor:
+    """Mask (H, D) of the entries that the condition fixes (Eq. 6, and Eq. 7 where the spec clamps a goal)."""
+    channels = []
+    if spec.goal.mode == "clamp":
+        for name in spec.goal.channels:
+            columns = spec.slice("state", name)
+            channels += list(range(columns.start, columns.stop))
+    return clamp_mask(spec.horizon, spec.d_state, spec.d_action, True, channels, spec.goal.step)
+
+
+def fit_decoder(flat: np.ndarray, components: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Orthonormal basis of the free entries: (mean (F,), basis (C, F), spread (C,)); C = F and identity if 0."""
+    mean = flat.mean(axis=0)
+    if components <= 0 or components >= flat.shape[1]:
+        return mean, np.eye(flat.shape[1]), np.maximum(flat.std(axis=0), 1e-3)
+    centred = flat - mean
+    values, vectors = np.linalg.eigh(centred.T @ centred / len(flat))
+    order = np.argsort(values)[::-1][:components]
+    return mean, vectors[:, order].T, np.sqrt(np.maximum(values[order], 1e-8))
+
+
+class KdpModel(nn.Module):
+    """Windows and scores in physical units from physical conditions.
+
+    Coordinates are those of the whitened free entries in the decoder's orthonormal basis, so distances between
+    coordinates are distances between windows (up to what the basis leaves out).
+    """
+
+    def __init__(self, spec: Spec, size: NetworkSize, components: int) -> None:
+        super().__init__()
+        self.spec = spec
+        self.size = size
+        mask = clamped_entries(spec)
+        self.d_free = int((~mask).sum())
+        self.d_coordinates = components if 0 < components < self.d_free else self.d_free
+        d_condition = spec.d_state + spec.d_context + spec.d_goal
+        self.register_buffer("clamped", mask)
+        self.register_buffer("mean", torch.zeros(self.d_free))
+        self.register_buffer("basis", torch.zeros(self.d_coordinates, self.d_free))
+        self.register_buffer("decoder", torch.zeros(self.d_coordinates, mask.numel()))
+        self.register_buffer("offset", torch.zeros(mask.numel()))
+        n = spec.normaliser
+        assert n is not None
+        row_mean, row_std = window_scale(spec)
+        self.register_buffer("row_mean", torch.tensor(row_mean, dtype=torch.float32))
+        self.register_buffer("row_std", torch.tensor(row_std, dtype=torch.float32))
+        self.goal_columns = [
+            c for name in spec.goal.channels for c in range(*spec.slice("state", name).indices(spec.d_state))
+        ] if spec.goal.mode == "clamp" else []
+        goal_mean = tuple(n.state_mean[c] for c in self.goal_columns)
+        goal_std = tuple(n.state_std[c] for c in self.goal_columns)
+        self.register_buffer("condition_mean", torch.tensor(n.state_mean + n.context_mean + goal_mean))
+        self.register_buffer("condition_std", torch.tensor(n.state_std + n.context_std + goal_std))
+        self.generator = Generator(d_condition, self.d_coordinates, size)
+        self.scorer = Scorer(d_condition, self.d_coordinates, size)
+
+    def fit(self, batch: WindowBatch, components: int, sample: int = 20000, seed: int = 0) -> None:
+        """Fit the decoder to (a sample of) the data windows."""
+        index = np.random.default_rng(seed).permutation(len(batch))[:sample]
+        flat = self.flatten(torch.from_numpy(batch.windows[index])).numpy().astype(np.float64)
+        mean, basis, spread = fit_decoder(flat, components)
+        self.mean.copy_(torch.from_numpy(mean))
+        self.basis.copy_(torch.from_numpy(basis))
+        scatter = torch.eye(self.clamped.numel())[(~self.clamped).flatten()]
+        row_mean, row_std = (v.repeat(self.spec.horizon) for v in (self.row_mean, self.row_std))
+        self.decoder.copy_(self.basis @ scatter * row_std)
+        self.offset.copy_(self.mean @ scatter * row_std + row_mean)
+        for network in (self.generator, self.scorer):
+            network.spread.copy_(torch.from_numpy(spread))
+
+    def flatten(self, windows: Tensor) -> Tensor:
+        """Physical windows (…, H, D) to whitened free entries (…, F)."""
+        return ((windows - self.row_mean) / self.row_std)[..., ~self.clamped]
+
+    def encode(self, windows: Tensor) -> Tensor:
+        """Physical windows (…, H, D) to coordinates (…, C)."""
+        out: Tensor = (self.flatten(windows) - self.mean) @ self.basis.T
+        return out
+
+    def condition(self, state: Tensor, context: Tensor) -> Tensor:
+        """Physical state (…, d_s) and context (…, d_c + d_goal) to the whitened condition."""
+        out: Tensor = (torch.cat([state, context], dim=-1) - self.condition_mean) / self.condition_std
+        return out
+
+    def decode(self, coordinates: Tensor, state: Tensor, context: Tensor) -> Tensor:
+        """Coordinates (…, G, C) to clamped windows (…, G, H, D), physical units (Eq. 6, Eq. 7)."""
+        windows = (self.offset + coordinates @ self.decoder).unflatten(-1, tuple(self.clamped.shape))
+        fixed = torch.zeros_like(windows[..., :1, :, :])
+        fixed[..., 0, : self.spec.d_state] = state.unsqueeze(-2)
+        if self.goal_columns:
+            fixed[..., self.spec.goal.step, self.goal_columns] = context[..., None, -len(self.goal_columns) :]
+        return torch.where(self.clamped, fixed, windows)
+
+    def forward(self, state: Tensor, context: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
+        """state (1, d_s), context (1, d_c + d_goal), noise (K, d_z) -> windows (K, H, D), scores (K,)."""
+        condition = self.condition(state, context)
+        coordinates = self.generator(noise.unsqueeze(0), condition)
+        windows = self.decode(coordinates, state, context)
+        return windows[0], self.scorer(coordinates, condition)[0]

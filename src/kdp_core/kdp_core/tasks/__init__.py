@@ -1,0 +1,26 @@
+"""Tasks by name. Other packages add theirs through the entry-point group ``kdp_core.tasks``."""
+
+from __future__ import annotations
+
+from importlib.metadata import entry_points
+
+from kdp_core.exceptions import ConfigError
+from kdp_core.tasks.base import Inputs, Task, check_inputs
+
+ENTRY_POINT_GROUP = "kdp_core.tasks"
+
+
+def make_task(name: str) -> Task:
+    """Make the task called ``name`` (its spec carries the name). Raises ConfigError for an unknown one."""
+    if name == "flight":
+        from kdp_core.tasks.flight import FlightTask
+
+        return FlightTask()
+    found = {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
+    if name in found:
+        task: Task = found[name].load()()
+        return task
+    raise ConfigError(f"task '{name}' is unknown; known: {', '.join(sorted({'flight', *found}))}")
+
+
+__all__ = ["Inputs", "Task", "check_inputs", "make_task"]
