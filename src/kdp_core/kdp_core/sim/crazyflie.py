@@ -10,7 +10,7 @@ from numpy.typing import ArrayLike, NDArray
 from kdp_core.exceptions import InputError
 from kdp_core.sim import crazyflie_control as control
 from kdp_core.sim.crazyflie_params import CrazyflieParams
-from kdp_core.sim.rigid_body import BODY_SIZE, advance
+from kdp_core.sim.rigid_body import BODY_SIZE, RigidBody
 
 FloatArray = NDArray[np.float64]
 
@@ -27,10 +27,10 @@ ROWS = INNER + control.INNER_SIZE
 class Crazyflie:
     """N independent drones in one setpoint mode, physics and inner loops every `dt`, outer loops at 100 Hz.
 
-    `position` (N, 3) m, `velocity` (N, 3) m/s world, `quaternion` (N, 4) xyzw body to world, `body_rates` (N, 3)
-    rad/s and `acceleration` (N, 3) m/s^2 world (without gravity's reaction: 0 at rest) are writable views.
-    The ground is z = 0: a drone that reaches it stops there, upright. Setpoints hold until the next one; they
-    are (N, ...) or one for all, and InputError is raised, and the old one kept, if they are not finite.
+    `position` (N, 3) m, `velocity` (N, 3) m/s world, `quaternion` (N, 4) xyzw body to world, `body_rates`
+    (N, 3) rad/s and `acceleration` (N, 3) m/s^2 world are writable views of the state. The ground is z = 0:
+    a drone that reaches it stops there, upright. Setpoints hold until the next one; they are (N, ...) or one
+    for all, and InputError is raised, and the old one kept, if they are not finite.
     """
 
     def __init__(self, n: int, params: CrazyflieParams | None = None, dt: float = 0.002) -> None:
@@ -47,6 +47,7 @@ class Crazyflie:
         self._mode = "off"
         self._setpoint = np.zeros((4, n))
         self._maths = control.ScalarMaths if n == 1 else control.ArrayMaths
+        self._rigid_body = RigidBody(self.params, dt)
         self._inner = control.InnerLoop(self.params, dt, self._maths)
         self.reset(slice(None), np.zeros(3))
 
@@ -151,11 +152,12 @@ class Crazyflie:
     def step(self, n_steps: int = 1) -> None:
         """Advance n_steps x dt seconds."""
         scalar = self.n == 1
-        state = tuple(self._state[:, 0].tolist()) if scalar else tuple(self._state)
+        # A copy: components stay valid while rows are written back one by one below.
+        state = tuple(self._state[:, 0].tolist()) if scalar else tuple(self._state.copy())
         setpoint = tuple(self._setpoint[:, 0].tolist()) if scalar else tuple(self._setpoint)
-        body, acceleration = state[:BODY_SIZE], state[ACCELERATION:TARGET]
+        body = before = state[:BODY_SIZE]
         target, outer, inner = state[TARGET:OUTER], state[OUTER:INNER], state[INNER:]
-        params, dt, running = self.params, self.dt, self._mode != "off"
+        running = self._mode != "off"
         commands: tuple[Any, ...] = (0.0, 0.0, 0.0, 0.0)
         for _ in range(n_steps):
             if self._count % self._outer_every == 0:
@@ -165,13 +167,14 @@ class Crazyflie:
             self._count += 1
             if running:
                 commands, inner = self._inner.motors(body[6:10], body[10:13], target[:4], target[4], inner)
-            moved = advance(body, commands, params, dt)
-            body, acceleration = moved[:BODY_SIZE], moved[BODY_SIZE:]
+            before, body = body, self._rigid_body.advance(body, commands)
             airborne = body[2] > 0.0
             if not (airborne if scalar else airborne.all()):
-                body, acceleration, inner = self._land(airborne, body, acceleration, inner)
-        for row, value in enumerate((*body, *acceleration, *target, *outer, *inner)):
-            self._state[row] = value
+                body, inner = self._land(airborne, body, inner)
+        if n_steps > 0:
+            acceleration = [(body[axis] - before[axis]) / self.dt for axis in (3, 4, 5)]
+            for row, value in enumerate((*body, *acceleration, *target, *outer, *inner)):
+                self._state[row] = value
 
     def _outer_loop(self, body: Any, outer: Any, setpoint: Any) -> tuple[Any, Any]:
         """One period of the position and velocity loops: target attitude and thrust, and the new memory."""
@@ -181,13 +184,8 @@ class Crazyflie:
         c, s = control.heading(quaternion, maths)
         if mode == "off":
             yaw = maths.arctan2(s, c)
-            return (*control.attitude_quaternion(0.0 * yaw, 0.0 * yaw, yaw, maths), 0.0), (
-                0.0,
-                0.0,
-                0.0,
-                0.0,
-                yaw,
-            )
+            upright = control.attitude_quaternion(0.0, 0.0, yaw, maths)
+            return (*upright, 0.0), (0.0, 0.0, 0.0, 0.0, yaw)
 
         a, b, third, fourth = setpoint
         yaw = fourth if mode == "position" else yaw + OUTER_PERIOD * fourth
@@ -201,7 +199,7 @@ class Crazyflie:
 
         thrust, sum_vz = control.vertical_to_thrust(want_z - vz, sum_vz, params, OUTER_PERIOD, maths)
         if mode == "level":
-            roll, pitch = 0.0 * vx, 0.0 * vy
+            roll, pitch = 0.0, 0.0
         else:
             error = (want_x - (vx * c + vy * s), want_y - (vy * c - vx * s))
             roll, pitch, sum_x, sum_y = control.velocity_to_tilt(
@@ -210,22 +208,20 @@ class Crazyflie:
         attitude = control.attitude_quaternion(roll, pitch, yaw, maths)
         return (*attitude, thrust), (sum_x, sum_y, sum_vz, sum_z, yaw)
 
-    def _land(self, airborne: Any, body: Any, acceleration: Any, inner: Any) -> tuple[Any, Any, Any]:
+    def _land(self, airborne: Any, body: Any, inner: Any) -> tuple[Any, Any]:
         """Ground contact: drones at or below z = 0 stand still and upright and keep their heading."""
         px, py, pz = body[0:3]
         c, s = control.heading(body[6:10], self._maths)
-        half_yaw = 0.5 * self._maths.arctan2(s, c)
-        upright = (0.0, 0.0, self._maths.sin(half_yaw), self._maths.cos(half_yaw))
+        upright = control.attitude_quaternion(0.0, 0.0, self._maths.arctan2(s, c), self._maths)
         at_rest = (px, py, 0.0, 0.0, 0.0, 0.0, *upright, 0.0, 0.0, 0.0, *body[13:17])
-        still = (0.0, 0.0, 0.0)
         empty = (0.0,) * control.INNER_SIZE
         if self.n == 1:
-            return at_rest, still, empty
+            return at_rest, empty
 
         def choose(flying: Any, standing: Any) -> Any:
             return tuple(np.where(airborne, f, g) for f, g in zip(flying, standing, strict=True))
 
-        return choose(body, at_rest), choose(acceleration, still), choose(inner, empty)
+        return choose(body, at_rest), choose(inner, empty)
 
 
 def _finite(name: str, value: ArrayLike, shape: tuple[int, ...]) -> FloatArray:

@@ -1,8 +1,8 @@
 """The Crazyflie firmware's cascade: position P, velocity PI, attitude PI, rate PID, motor mixer.
 
-As in `rigid_body`, every quantity is a number (one drone) or an array (N,) (N drones); `maths` is the matching
-set of functions. One departure from the firmware: the attitude error is a rotation vector instead of a
-difference of Euler angles. They agree at the tilts that the controller asks for, and the vector has no
+As in `rigid_body`, every quantity is a number (one drone) or an array (N,) (N drones); `maths` is the
+matching set of functions. One departure from the firmware: the attitude error is a rotation vector instead of
+a difference of Euler angles. They agree at the tilts that the controller asks for, and the vector has no
 singularity when the drone tumbles.
 """
 
@@ -19,7 +19,7 @@ Components = tuple[Any, ...]
 
 # Memory of the outer loop: integrals of body vx, vy (m), of vz (m), of z (m s); desired yaw (rad).
 OUTER_SIZE = 5
-# Memory of the inner loop: integrals of the attitude error (3) rad s and of the rate error (3) rad; last rates (3).
+# Memory of the inner loop: integrals of attitude (3) rad s and of rate error (3) rad, last rates (3) rad/s.
 INNER_SIZE = 9
 
 
@@ -92,7 +92,7 @@ def position_to_velocity(
 def velocity_to_tilt(
     error: Components, integral: Components, params: CrazyflieParams, dt: float, maths: Any
 ) -> Any:
-    """Roll and pitch (rad, REP-103 signs) for a velocity error (2) m/s in the yaw frame, and new integrals (2)."""
+    """Roll and pitch (rad, REP-103) for a velocity error (2) m/s in the yaw frame, and new integrals (2)."""
     limit = params.tilt_max
     forward = integral[0] + dt * error[0]
     leftward = integral[1] + dt * error[1]

@@ -1,9 +1,10 @@
 """Coefficients of the Crazyflie 2.1 and the gains of its firmware.
 
-Body: identified from flights of a Crazyflie 2.x with the 250 mAh battery, as published in the parameter files
-of crazyflow 0.4.0 (utiasDSL, MIT): `cf2x_L250` of `first_principles` and `so_rpy_rotor_drag`.
-Gains, limits and rates: `platform_defaults_cf2.h`, `position_controller_pid.c` and `stabilizer.c` of the Bitcraze
-firmware, which states them in degrees and in counts of a 16-bit thrust command; the properties below convert.
+Body: identified from flights of a Crazyflie 2.x with the 250 mAh battery, as published in the parameter
+files of crazyflow 0.4.0 (utiasDSL, MIT): `cf2x_L250` of `first_principles` and `so_rpy_rotor_drag`.
+Gains, limits and rates: `platform_defaults_cf2.h`, `position_controller_pid.c`, `attitude_pid_controller.c`
+and `power_distribution_quadrotor.c` of the Bitcraze firmware, which states them in degrees and in counts of a
+16-bit thrust command; the properties below convert.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ COUNTS = 65535.0  # full scale of the firmware's thrust command
 
 @dataclass(frozen=True)
 class CrazyflieParams:
-    """Physical coefficients (SI units) and firmware gains (the firmware's own units, so that they compare)."""
+    """Physical coefficients (SI) and firmware gains (in the firmware's own units, so that they compare)."""
 
     mass: float = 0.0328  # kg, with battery and one deck
     inertia: tuple[float, float, float] = (16.8e-6, 16.8e-6, 29.8e-6)  # kg m^2, about body x, y, z
