@@ -31,7 +31,8 @@ from typing import Any
 
 from kdp_core.exceptions import ConfigError
 
-DEFAULT_PORT = 19851
+CRTP_PORT = 19850
+CONTROL_PORT = 19851
 MAX_DATAGRAM = 65507
 
 
@@ -62,7 +63,7 @@ class SideChannelClient:
         address: host and control port of the simulator.
     """
 
-    def __init__(self, address: tuple[str, int] = ("127.0.0.1", DEFAULT_PORT)) -> None:
+    def __init__(self, address: tuple[str, int] = ("127.0.0.1", CONTROL_PORT)) -> None:
         self.address = address
         self._control = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._stream = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)

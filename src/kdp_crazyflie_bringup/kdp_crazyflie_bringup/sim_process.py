@@ -215,8 +215,8 @@ def _bind(port: int) -> socket.socket:
 def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     """Parse the command line; ROS arguments are ignored, this process is no node."""
     parser = argparse.ArgumentParser(prog="crazyflie_sim", description=__doc__)
-    parser.add_argument("--port", type=int, default=19850, help="CRTP, udp://127.0.0.1:PORT")
-    parser.add_argument("--control-port", type=int, default=side_channel.DEFAULT_PORT, help="side channel")
+    parser.add_argument("--port", type=int, default=side_channel.CRTP_PORT, help="CRTP, udp://127.0.0.1:PORT")
+    parser.add_argument("--control-port", type=int, default=side_channel.CONTROL_PORT, help="side channel")
     parser.add_argument("--seed", type=int, default=0, help="seed of the world and of the noise")
     parser.add_argument("--poles", type=int, default=16, help="number of poles")
     parser.add_argument("--world", help="YAML file of an arena instead of --seed and --poles")
