@@ -23,14 +23,19 @@ _PACKAGES = ("numpy", "scipy", "torch", "onnxruntime", "minari", "gymnasium", "g
 
 
 def environment() -> dict[str, Any]:
-    """Return what the figures were measured on: processor, number of cores, system, versions (no host name)."""
+    """Return the processor, number of cores, system and versions behind the figures (no host name)."""
     versions = {"kdp_core": __version__, "python": platform.python_version()}
     for package in _PACKAGES:
         try:
             versions[package] = metadata.version(package)
         except metadata.PackageNotFoundError:
             continue
-    return {"processor": _processor(), "cpus": os.cpu_count(), "system": platform.platform(), "versions": versions}
+    return {
+        "processor": _processor(),
+        "cpus": os.cpu_count(),
+        "system": platform.platform(),
+        "versions": versions,
+    }
 
 
 def _processor() -> str:
@@ -69,7 +74,7 @@ def _finite_or_none(number: float) -> float | None:
 
 
 def validate(document: Any, source: str = "results") -> Document:
-    """Return ``document`` if it is in long format, else raise ``DataError`` naming ``source``, row and field."""
+    """Return ``document`` in long format, else raise ``DataError`` naming ``source``, row and field."""
     if not isinstance(document, dict) or not isinstance(document.get("rows"), list):
         raise DataError(f"{source}: expected an object with a list `rows`")
     if not isinstance(document.get("data"), str):

@@ -1,7 +1,7 @@
 """Drift fields: where each generated window should move.
 
-A field maps samples x and data y to a displacement V of the shape of x, without gradient. The generator is then
-trained on ``field_loss(x, V)``, whose target ``stopgrad(x + V)`` is the drifted sample.
+A field maps samples x and data y to a displacement V of the shape of x, without gradient. The generator is
+then trained on ``field_loss(x, V)``, whose target ``stopgrad(x + V)`` is the drifted sample.
 
 =========  =====================================================================  ========================
 field      what it does                                                           source

@@ -1,4 +1,4 @@
-"""Energy score of the samples of each condition (Gneiting & Raftery 2007, Eq. 22) and its descent direction."""
+"""Energy score of each condition's samples (Gneiting & Raftery 2007, Sec. 4.3) and its descent direction."""
 
 import torch
 from torch import Tensor

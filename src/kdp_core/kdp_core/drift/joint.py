@@ -1,4 +1,4 @@
-"""The joint drift field: the rule of drifting models (arXiv 2602.04770) inside a key neighbourhood; the default.
+"""The joint drift field, the default: drifting models' rule (arXiv 2602.04770) in a key neighbourhood.
 
 Unlike the keyed field it depends on where each sample lies, so samples of one condition spread over the modes
 of that condition's data instead of moving together towards their mean.
@@ -34,11 +34,11 @@ def joint_field(
     samples_softmax: bool = True,
     diagnostics: Diagnostics | None = None,
 ) -> Tensor:
-    """Return V (N, G, F) for G samples ``x`` (N, G, F) of each of N conditions and its neighbours ``y`` (N, k, F).
+    """Return V (N, G, F) for samples ``x`` (N, G, F) of N conditions and their neighbours ``y`` (N, k, F).
 
     F counts the free (unclamped) entries of a window, or coordinates of an orthonormal basis of them.
-    ``log_weights`` (N, k) are the log w_ij of the neighbours up to a constant per condition; -inf pads a condition
-    that has fewer than k (at least one must be finite). G >= 2.
+    ``log_weights`` (N, k) are the log w_ij of the neighbours up to a constant per condition; -inf pads a
+    condition that has fewer than k (at least one must be finite). G >= 2.
 
     With D+ (G, k) and D- (G, G; diagonal inf), s the mean of D+ over the batch, and per temperature::
 
@@ -59,7 +59,7 @@ def joint_field(
     d_positive = distances[:, :, :neighbours]
     present = (~padding)[:, None, :].expand_as(d_positive)
     scale = d_positive[present].mean().clamp_min(1e-12)
-    log_kw = log_w + (~padding).sum(dim=1, keepdim=True).log()
+    log_kw = log_w + (~padding).sum(dim=1, keepdim=True, dtype=x.dtype).log()
     bias = torch.cat([log_kw, log_kw.new_zeros(len(x), samples)], dim=1)[:, None, :]
 
     V = torch.zeros_like(x)

@@ -1,4 +1,4 @@
-"""The keyed drift field of the paper (arXiv 2603.14056, Eq. 9 to 13 and Algorithm 1), with Table IV's switches."""
+"""The paper's keyed drift field (arXiv 2603.14056, Eq. 9 to 13, Algorithm 1), with Table IV's switches."""
 
 from dataclasses import dataclass
 from typing import Literal
@@ -28,7 +28,7 @@ class KdpOptions:
 
 
 def _mean_softmax(distances: Tensor, temperatures: tuple[float, ...]) -> Tensor:
-    """Return the weights W (B, B'), softmax_j(-D / tau) averaged over tau: V is linear in W, so one product does."""
+    """Return W (B, B'), softmax_j(-D / tau) averaged over tau: V is linear in W, so one product does."""
     W = torch.softmax(-distances / temperatures[0], dim=1)
     for tau in temperatures[1:]:
         W += torch.softmax(-distances / tau, dim=1)
@@ -47,8 +47,8 @@ def kdp_field(
 ) -> Tensor:
     """Return V (B, H, D) for samples ``x`` (B, H, D) and data windows ``y`` (B', H, D) of one mini-batch.
 
-    ``key_x`` (B, P) and ``key_y`` (B', P) are the keys of samples and data; ``mask`` (H, D) is True at the free
-    entries (``~clamp_mask``). B >= 2 unless self-negatives are included or repulsion is off.
+    ``key_x`` (B, P) and ``key_y`` (B', P) are the keys of samples and data; ``mask`` (H, D) is True at the
+    free entries (``~clamp_mask``). B >= 2 unless self-negatives are included or repulsion is off.
     """
     if options.distances == "window":
         key_x, key_y = x.flatten(1), y.flatten(1)

@@ -8,7 +8,7 @@ from kdp_core.drift.common import Diagnostics, raw_magnitude
 
 @torch.no_grad()
 def mean_field(x: Tensor, y: Tensor, weights: Tensor, diagnostics: Diagnostics | None = None) -> Tensor:
-    """Return V (N, G, F) = sum_j w_j y_j - x for samples ``x`` (N, G, F), data ``y`` (N, k, F), weights (N, k).
+    """Return V = sum_j w_j y_j - x, all (N, G, F), for data ``y`` (N, k, F) with ``weights`` (N, k).
 
     A weight of 0 pads.
     """
