@@ -1,7 +1,8 @@
-"""The control cycle: newest complete state -> one call of the controller -> command; and the goal's life around it."""
+"""The control cycle: newest complete state -> controller -> command; and the goal's life around it."""
 
 import time
 from collections.abc import Callable
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -19,7 +20,7 @@ from kdp_planner_ros.statistics import CycleStatistics
 class ControlLoop:
     """Everything of one configured planner: subscriptions, inputs, goal, cycle. Nothing in here queues.
 
-    The first input topic of the spec carries the state: its arrival starts a cycle, at most at the control rate.
+    The first input topic of the spec carries the state: its arrival starts a cycle, at most at the rate.
     Raises SpecError when the spec cannot be connected to ROS.
     """
 
@@ -39,14 +40,17 @@ class ControlLoop:
         self._names = [declared.name for declared in controller.spec.inputs if declared.name != "goal"]
         self.outputs = PlanOutputs(node, controller.spec, settings.frame_id, settings.marker_rate_hz)
         self.apply(settings)
-        self._subscriptions = [node.create_subscription(goal.message_class, goal.topic, self._on_goal, NEWEST)]
+        self._subscriptions = [
+            node.create_subscription(goal.message_class, goal.topic, self._on_goal, NEWEST)
+        ]
         for topic in topics:
             if topic is goal:
                 continue
             qos = LATCHED if topic.topic in settings.latched_topics else NEWEST_STATE
-            handle = self._on_state if topic is topics[0] else self._take
-            callback = (lambda msg, topic=topic, handle=handle: handle(topic, msg))
-            self._subscriptions.append(node.create_subscription(topic.message_class, topic.topic, callback, qos))
+            callback = partial(self._on_state if topic is topics[0] else self._take, topic)
+            self._subscriptions.append(
+                node.create_subscription(topic.message_class, topic.topic, callback, qos)
+            )
         self.fly_to = FlyToServer(node, self.goals, self.read_goal, self.start_goal)
 
     def apply(self, settings: Settings) -> None:
@@ -125,7 +129,7 @@ class ControlLoop:
     # ---- inputs
 
     def _take(self, topic: TopicInputs, msg: Any) -> bool:
-        """Keep the newest values of a topic; an unusable message leaves none, so nothing is planned from it."""
+        """Keep the newest values of a topic; an unusable message leaves none to plan from."""
         try:
             self._values.update(topic.read(msg, self._settings.frame_id))
             self._refusals.pop(topic.topic, None)

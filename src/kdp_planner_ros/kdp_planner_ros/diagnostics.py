@@ -19,15 +19,24 @@ def planner_status(name: str, loop: Any, fault: str, state_timeout_s: float, now
     age_s = (now_ns - loop.state_ns) * 1e-9 if loop.state_ns else float("nan")
     goal, last = loop.goals.current, loop.goals.last_result
     if loop.blocked:
-        level, message = DiagnosticStatus.ERROR if goal else DiagnosticStatus.WARN, f"no command: {loop.blocked}"
+        level, message = (
+            DiagnosticStatus.ERROR if goal else DiagnosticStatus.WARN,
+            f"no command: {loop.blocked}",
+        )
     elif age_s > state_timeout_s:
-        level, message = DiagnosticStatus.ERROR if goal else DiagnosticStatus.WARN, f"state is {age_s:.2f} s old"
+        level, message = (
+            DiagnosticStatus.ERROR if goal else DiagnosticStatus.WARN,
+            f"state is {age_s:.2f} s old",
+        )
     elif not loop.active:
         level, message = DiagnosticStatus.OK, "inactive"
     elif goal is None:
         level, message = DiagnosticStatus.OK, "no goal"
     elif figures.deadlines_missed > 0.05 * figures.cycles:
-        level, message = DiagnosticStatus.WARN, f"missed {figures.deadlines_missed} of {figures.cycles} deadlines"
+        level, message = (
+            DiagnosticStatus.WARN,
+            f"missed {figures.deadlines_missed} of {figures.cycles} deadlines",
+        )
     else:
         level, message = DiagnosticStatus.OK, "flying to the goal"
     return status(
@@ -44,6 +53,8 @@ def planner_status(name: str, loop: Any, fault: str, state_timeout_s: float, now
             "state_age_s": f"{age_s:.3f}",
             "goal": "" if goal is None else " ".join(f"{x:.2f}" for x in goal.position),
             "distance_m": "" if goal is None else f"{goal.distance:.2f}",
-            "last_goal": "" if last is None else f"{'reached' if last.success else last.code.name}: {last.reason}",
+            "last_goal": ""
+            if last is None
+            else f"{'reached' if last.success else last.code.name}: {last.reason}",
         },
     )

@@ -1,7 +1,7 @@
 """Read and write message fields by the spec's field paths, compiled once, cheap per message.
 
-Syntax of a path: dots are attributes; ``name[]`` maps over a list (once per path); ``name[key]`` is the element
-whose position ``msg.name`` gives (as in JointState); a final ``[a,b,c]`` stacks several sub-fields in this order.
+Syntax of a path: dots are attributes; ``name[]`` maps over a list (once per path); ``name[key]`` is the
+element that ``msg.name`` labels so (as in JointState); a final ``[a,b,c]`` stacks sub-fields in this order.
 
     pose.pose.position.[x,y,z]                 -> (3,)
     cylinders[].[center.x,center.y,radius]     -> (N, 3)
@@ -19,13 +19,17 @@ import numpy as np
 
 from kdp_core.exceptions import InputError, SpecError
 
-_NUMBERS = {"double", "float", "boolean", "octet"} | {f"{u}int{n}" for u in ("", "u") for n in (8, 16, 32, 64)}
+_NUMBERS = {"double", "float", "boolean", "octet"} | {
+    f"{u}int{n}" for u in ("", "u") for n in (8, 16, 32, 64)
+}
 _SEGMENT = re.compile(r"^(?P<name>[A-Za-z]\w*)(?:\[(?P<key>[^\[\]]*)\])?$")
-_SEQUENCE = re.compile(r"^(?:sequence<(?P<element>[^,>]+)(?:,\s*\d+)?>|(?P<fixed>[^\[]+)\[(?P<length>\d+)\])$")
+_SEQUENCE = re.compile(
+    r"^(?:sequence<(?P<element>[^,>]+)(?:,\s*\d+)?>|(?P<fixed>[^\[]+)\[(?P<length>\d+)\])$"
+)
 
 
 def message_class(type_name: str) -> type:
-    """Import a message class from its name, such as ``nav_msgs/msg/Odometry``. Raises SpecError if unknown."""
+    """Import a message class by its name, as ``nav_msgs/msg/Odometry``. Raises SpecError if unknown."""
     parts = type_name.split("/")
     if len(parts) == 2:
         parts.insert(1, "msg")
@@ -156,7 +160,7 @@ def _stack(resolver: _Resolver, owner: type, path: str) -> tuple[Callable, int |
 class FieldReader:
     """Reads one field path of one message type as float64.
 
-    `width` is the length of the last axis (None: the message decides); `is_list` says that the result is (N, width).
+    `width` is the length of the last axis (None: the message decides); `is_list`: the result is (N, width).
     Raises SpecError when the path does not fit the message type.
     """
 
@@ -199,7 +203,9 @@ class FieldWriter:
         _, self.width = _stack(resolver, self.message_class, path)
         *head, last = _split(path, ".")
         names = [n.strip() for n in last[1:-1].split(",")] if last.startswith("[") else [last]
-        self._whole_list = bool(_SEQUENCE.match(resolver.attributes(self.message_class, [*head, *names[0].split(".")])))
+        self._whole_list = bool(
+            _SEQUENCE.match(resolver.attributes(self.message_class, [*head, *names[0].split(".")]))
+        )
         self._targets: list[tuple[Callable | None, str]] = []
         for name in names:
             parents, _, attribute = ".".join([*head, name]).rpartition(".")
@@ -208,7 +214,9 @@ class FieldWriter:
     def write(self, msg: Any, values: np.ndarray) -> None:
         """Put `values` (width,) into `msg`. Raises SpecError on another length."""
         if self.width is not None and len(values) != self.width:
-            raise SpecError(f"field '{self.path}' of {self.type_name}: got {len(values)} values for {self.width}")
+            raise SpecError(
+                f"field '{self.path}' of {self.type_name}: got {len(values)} values for {self.width}"
+            )
         if self._whole_list:
             parent, attribute = self._targets[0]
             setattr(parent(msg) if parent else msg, attribute, np.asarray(values).tolist())

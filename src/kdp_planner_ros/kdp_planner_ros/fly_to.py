@@ -4,19 +4,19 @@ from collections.abc import Callable
 from typing import Any
 
 import numpy as np
+from kdp_msgs.action import FlyTo
 from rclpy.action import ActionServer, CancelResponse
 from rclpy.task import Future
 
 from kdp_core.exceptions import InputError
-from kdp_msgs.action import FlyTo
 from kdp_planner_ros.goal import Goal, GoalCode, GoalKeeper, GoalResult
 
 
 class FlyToServer:
     """Serves ``fly_to``: each goal becomes the keeper's goal, and its end becomes the action's result.
 
-    `read_goal` turns a PoseStamped into a position (3,) or raises InputError (the goal is then refused, with reason);
-    `start_goal` starts it. Both are the node's, and shared with goals by topic.
+    `read_goal` turns a PoseStamped into a position (3,) or raises InputError (the goal is then refused, with
+    reason); `start_goal` starts it. Both are shared with goals by topic.
     """
 
     def __init__(

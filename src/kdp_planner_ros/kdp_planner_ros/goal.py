@@ -1,4 +1,4 @@
-"""One goal at a time: from its acceptance to the result that says success, time and why not. No ROS in here."""
+"""One goal at a time, from acceptance to the result that says success, time and why not. No ROS in here."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

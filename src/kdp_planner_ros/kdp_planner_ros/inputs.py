@@ -1,4 +1,4 @@
-"""Newest value of each physical input of the spec, read from messages through its field map. Nothing queues."""
+"""From messages to the spec's physical inputs, and from actions to command messages, by its field map."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass
@@ -38,20 +38,26 @@ def _ros(channel: Any, role: str) -> Any:
 
 
 def topics_of(channels: Iterable) -> list[TopicInputs]:
-    """Group the spec's inputs by topic, in the spec's order; the first topic is the one that starts a cycle."""
+    """Group the spec's inputs by topic, in the spec's order; the first topic starts a cycle."""
     topics: dict[str, TopicInputs] = {}
     for channel in channels:
         ros = _ros(channel, "input")
         reader = FieldReader(ros.type, ros.field)
         if reader.is_list != channel.rows:
-            raise SpecError(f"input '{channel.name}': rows is {channel.rows}, but '{ros.field}' is the opposite")
+            raise SpecError(
+                f"input '{channel.name}': rows is {channel.rows}, but '{ros.field}' is the opposite"
+            )
         if reader.width not in (None, channel.size):
-            raise SpecError(f"input '{channel.name}': size {channel.size}, but '{ros.field}' has {reader.width}")
+            raise SpecError(
+                f"input '{channel.name}': size {channel.size}, but '{ros.field}' has {reader.width}"
+            )
         if ros.topic not in topics:
             topics[ros.topic] = TopicInputs(ros.topic, reader.message_class, {})
         group = topics[ros.topic]
         if group.message_class is not reader.message_class:
-            raise SpecError(f"topic '{ros.topic}': two message types, {group.message_class.__name__} and {ros.type}")
+            raise SpecError(
+                f"topic '{ros.topic}': two message types, {group.message_class.__name__} and {ros.type}"
+            )
         group.readers[channel.name] = reader
     return list(topics.values())
 
@@ -61,7 +67,9 @@ def goal_topic(topics: list[TopicInputs], spec_name: str) -> TopicInputs:
     for topic in topics[1:]:
         if list(topic.readers) == ["goal"] and topic.readers["goal"].width == 3:
             return topic
-    raise SpecError(f"spec '{spec_name}': expected the state first, and an input 'goal' (3 numbers) on its own topic")
+    raise SpecError(
+        f"spec '{spec_name}': expected the state first, and an input 'goal' (3 numbers) on its own topic"
+    )
 
 
 class CommandWriter:
@@ -79,7 +87,7 @@ class CommandWriter:
             writer = FieldWriter(channel.ros.type, channel.ros.field)
             if writer.width not in (None, channel.size):
                 raise SpecError(
-                    f"action '{channel.name}': size {channel.size}, but '{channel.ros.field}' has {writer.width}"
+                    f"action '{channel.name}': size {channel.size}, '{channel.ros.field}' has {writer.width}"
                 )
             self._writers.append((writer, slice(start, start + channel.size)))
             start += channel.size

@@ -1,8 +1,9 @@
 """Latency of the control chain from timing rows of several sources; pure, no ROS.
 
-Definitions: **planner** = plan_end - plan_start. **E2E** = state received by the host (driver's receipt) to first command
-of that plan received by the simulated robot, or, without receipts (hardware), handed to the link. **replan** = plans
-applied per second. All stamps are CLOCK_MONOTONIC nanoseconds of one host; rows join on the command's header stamp.
+Definitions: **planner** = plan_end - plan_start. **E2E** = state received by the host (driver's receipt) to
+first command of that plan received by the simulated robot, or, without receipts (hardware), handed to the
+link. **replan** = plans applied per second. All stamps are CLOCK_MONOTONIC nanoseconds of one host; rows join
+on the command's header stamp.
 """
 
 from bisect import bisect_left, insort
@@ -13,7 +14,9 @@ import numpy as np
 
 Stamp = tuple[int, int]  # (sec, nanosec) of the command's header
 RUN_GAP_NS = 1_000_000_000  # a pause this long between two plans starts a new run (another flight)
-RECEIPT_WINDOW_NS = 500_000_000  # the firmware ignores setpoints older than this; a later receipt is another command's
+RECEIPT_WINDOW_NS = (
+    500_000_000  # the firmware ignores setpoints older than this; a later receipt is another command's
+)
 
 
 @dataclass(frozen=True)
@@ -90,7 +93,7 @@ class LatencyLog:
     def _receipt(self, row: DriverRow) -> int:
         """First receipt of this command's bytes after the driver had it, 0 if lost."""
         times = self.receipts.get(row.payload_crc)
-        # Receipt may precede the stamp taken after sending, but never the driver's own receipt of the command.
+        # The receipt may precede a stamp taken after sending, but not the driver's receipt of the command.
         start = row.command_received_ns or row.command_sent_ns
         if not times or not row.payload_crc:
             return 0
@@ -168,8 +171,8 @@ class Summary:
 def summarise(rows: list[JoinedRow], warm_up_cycles: int = 0) -> Summary:
     """Percentiles, rate of applied plans and losses.
 
-    replan: over all runs, intervals between the first and the last applied plan (safe actions are no plans) divided by
-    the time between them.
+    replan: over all runs, intervals between the first and the last applied plan (safe actions are no plans)
+    divided by the time between them.
     """
     runs = without_warm_up(rows, warm_up_cycles)
     kept = [row for run in runs for row in run]

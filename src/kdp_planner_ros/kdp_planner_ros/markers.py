@@ -1,4 +1,4 @@
-"""Markers of one planning cycle: all candidates in one LINE_LIST, the chosen path, goal, poles, safe-action text."""
+"""Markers of one planning cycle: candidates in one LINE_LIST, chosen path, goal, poles, safe-action text."""
 
 import numpy as np
 from builtin_interfaces.msg import Duration
@@ -7,6 +7,9 @@ from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
 CANDIDATE_WIDTH_M, CHOSEN_WIDTH_M, GOAL_DIAMETER_M, POLE_HEIGHT_M = 0.006, 0.03, 0.2, 2.0
+CANDIDATE_SEGMENTS = (
+    8  # per candidate: every point is a Python object, and thousands of them cost a control period
+)
 _SHADES = 32
 _INVALID = ColorRGBA(r=0.5, g=0.5, b=0.5, a=0.15)
 
@@ -30,7 +33,7 @@ def shades(scores: np.ndarray) -> np.ndarray:
 
 
 class MarkerBuilder:
-    """Builds the MarkerArray of a cycle. Points are kept and refilled: making thousands of them is what costs."""
+    """Builds the MarkerArray of a cycle. Points are kept and refilled: making many of them is what costs."""
 
     def __init__(self, frame_id: str, lifetime_s: float) -> None:
         self._frame_id = frame_id
@@ -46,7 +49,13 @@ class MarkerBuilder:
         return marker
 
     def candidates(self, stamp, paths: np.ndarray, scores: np.ndarray) -> Marker:  # noqa: ANN001
-        """One LINE_LIST with K (H-1) segments from `paths` (K, H, 3) m, coloured by `scores` (K,)."""
+        """LINE_LIST of `paths` (K, H, 3) m, at most CANDIDATE_SEGMENTS each, coloured by `scores` (K,)."""
+        rows = (
+            np.linspace(0, paths.shape[1] - 1, min(paths.shape[1], CANDIDATE_SEGMENTS + 1))
+            .round()
+            .astype(int)
+        )
+        paths = paths[:, rows]
         k, h, _ = paths.shape
         marker = self._marker(stamp, "candidates", Marker.LINE_LIST)
         marker.scale.x = CANDIDATE_WIDTH_M
@@ -72,9 +81,10 @@ class MarkerBuilder:
         position: np.ndarray,
         safe_reason: str,
     ) -> MarkerArray:
-        """`candidates`: paths (K, H, 3), scores (K,); `chosen` (H, 3); `goal`, `position` (3,); `poles` (N, 3) x, y, radius.
+        """The whole scene; lengths in metres, all in this builder's frame.
 
-        `safe_reason` is "" when the plan is executed. Lengths in metres, all in this builder's frame.
+        `candidates`: paths (K, H, 3), scores (K,); `chosen` (H, 3); `goal`, `position` (3,); `poles` (N, 3):
+        x, y, radius. `safe_reason` is "" when the plan is executed.
         """
         markers = []
         if candidates is not None:

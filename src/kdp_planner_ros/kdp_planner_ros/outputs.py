@@ -5,11 +5,11 @@ from typing import Any
 
 import numpy as np
 from geometry_msgs.msg import PoseStamped
+from kdp_msgs.msg import Plan, Timing
 from nav_msgs.msg import Path
 from rclpy.qos import DurabilityPolicy, HistoryPolicy, QoSProfile, ReliabilityPolicy
 from visualization_msgs.msg import MarkerArray
 
-from kdp_msgs.msg import Plan, Timing
 from kdp_planner_ros.field_map import float_array
 from kdp_planner_ros.inputs import CommandWriter
 from kdp_planner_ros.markers import MarkerBuilder
@@ -49,7 +49,14 @@ class PlanOutputs:
 
     def destroy(self) -> None:
         """Remove all publishers from the node."""
-        for publisher in (self._command, self._timing, self._plan, self._candidates, self._path, self._markers):
+        for publisher in (
+            self._command,
+            self._timing,
+            self._plan,
+            self._candidates,
+            self._path,
+            self._markers,
+        ):
             self._node.destroy_lifecycle_publisher(publisher)
 
     def command(self, action: np.ndarray, stamp: Any) -> int:
@@ -99,7 +106,8 @@ class PlanOutputs:
     def pictures(self, stamp: Any, decision: Any, inputs: dict, controller: Any, now_ns: int) -> None:
         """Publish path, candidates and markers at the marker rate, each only if somebody listens."""
         path, candidates, markers = (
-            publisher.get_subscription_count() > 0 for publisher in (self._path, self._candidates, self._markers)
+            publisher.get_subscription_count() > 0
+            for publisher in (self._path, self._candidates, self._markers)
         )
         if not (path or candidates or markers) or not self._marker_limit.ready(now_ns):
             return

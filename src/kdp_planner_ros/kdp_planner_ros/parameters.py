@@ -22,16 +22,26 @@ _DECLARED = {
     "seed": _Declared(0, "Seed of the noise.", 0, 2**31 - 1, structural=True),
     "threads": _Declared(1, "Threads of the inference runtime.", 1, 16, structural=True),
     "execute": _Declared("action", "What of the plan is executed: see kdp_core.controller.", structural=True),
-    "frame_id": _Declared("world", "Frame of states, obstacles, goals and commands; others are refused.", structural=True),
-    "latched_topics": _Declared(["obstacles"], "Input topics subscribed as transient local.", structural=True),
+    "frame_id": _Declared(
+        "world", "Frame of states, obstacles, goals and commands; others are refused.", structural=True
+    ),
+    "latched_topics": _Declared(
+        ["obstacles"], "Input topics subscribed as transient local.", structural=True
+    ),
     "rate_hz": _Declared(0.0, "Cap of the control rate, Hz; 0: the spec's rate.", 0.0, 500.0),
-    "state_timeout_s": _Declared(0.5, "A state older than this (by receipt, s) ends the goal: STATE_LOST.", 0.05, 10.0),
+    "state_timeout_s": _Declared(
+        0.5, "A state older than this (by receipt, s) ends the goal: STATE_LOST.", 0.05, 10.0
+    ),
     "goal_z": _Declared(1.0, "Height for goals with z = 0 (RViz's 2D goals), m.", 0.0, 100.0),
     "goal_tolerance": _Declared(0.0, "Distance that counts as reached, m; 0: the task's rule.", 0.0, 10.0),
     "goal_timeout_s": _Declared(60.0, "A goal ends as TIMEOUT after this, s; 0: never.", 0.0, 3600.0),
-    "hold_s": _Declared(2.0, "After a goal ended, command zero for this long, s; then stop publishing.", 0.0, 600.0),
+    "hold_s": _Declared(
+        2.0, "After a goal ended, command zero for this long, s; then stop publishing.", 0.0, 600.0
+    ),
     "feedback_rate_hz": _Declared(5.0, "Feedback of fly_to, Hz.", 0.1, 50.0),
-    "marker_rate_hz": _Declared(5.0, "plan_path, plan_candidates, plan_markers, if subscribed, Hz.", 0.1, 50.0),
+    "marker_rate_hz": _Declared(
+        5.0, "plan_path, plan_candidates, plan_markers, if subscribed, Hz.", 0.1, 50.0
+    ),
 }
 
 
@@ -67,12 +77,14 @@ def _descriptor(declared: _Declared) -> ParameterDescriptor:
             FloatingPointRange(from_value=float(declared.low), to_value=float(declared.high), step=0.0)
         ]
     elif declared.low is not None:
-        descriptor.integer_range = [IntegerRange(from_value=int(declared.low), to_value=int(declared.high), step=1)]
+        descriptor.integer_range = [
+            IntegerRange(from_value=int(declared.low), to_value=int(declared.high), step=1)
+        ]
     return descriptor
 
 
 def declare_parameters(node: Any) -> Settings:
-    """Declare all on `node`; raises rclpy's InvalidParameter* for an override of wrong type or out of range."""
+    """Declare all on `node`; raises rclpy's InvalidParameter* for an override of wrong type or range."""
     for name, declared in _DECLARED.items():
         node.declare_parameter(name, declared.default, _descriptor(declared))
     return read_settings(node)

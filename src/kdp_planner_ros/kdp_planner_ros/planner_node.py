@@ -65,7 +65,7 @@ class PlannerNode(LifecycleNode):
             self.get_logger().error(self._fault)
             return TransitionCallbackReturn.FAILURE
         self.get_logger().info(
-            f"configured '{controller.spec.name}' from '{self.settings.artifact}', K = {self.settings.candidates}"
+            f"configured '{controller.spec.name}', K = {self.settings.candidates}, {self.settings.artifact}"
         )
         return super().on_configure(state)
 
@@ -111,7 +111,9 @@ class PlannerNode(LifecycleNode):
 
     def _publish_diagnostics(self) -> None:
         name = f"{self.get_namespace().rstrip('/')}/{self.get_name()}"
-        status = planner_status(name, self.loop, self._fault, self.settings.state_timeout_s, time.monotonic_ns())
+        status = planner_status(
+            name, self.loop, self._fault, self.settings.state_timeout_s, time.monotonic_ns()
+        )
         msg = DiagnosticArray(status=[status])
         msg.header.stamp = self.get_clock().now().to_msg()
         self._diagnostics.publish(msg)

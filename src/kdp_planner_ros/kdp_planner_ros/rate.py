@@ -2,7 +2,7 @@
 
 
 class RateLimit:
-    """Lets at most `rate_hz` through on average; tolerates jitter, so 50 Hz input at a cap of 50 Hz is not halved."""
+    """Lets at most `rate_hz` through on average; tolerates jitter: 50 Hz at a cap of 50 Hz is not halved."""
 
     def __init__(self, rate_hz: float) -> None:
         self.period_ns = int(1e9 / rate_hz)

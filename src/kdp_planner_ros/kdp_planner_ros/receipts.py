@@ -1,8 +1,8 @@
 """Receipts of setpoints from the simulated robot's side channel (UDP, JSON datagrams).
 
-We send ``{"cmd": "subscribe", "port": N}`` to the channel's control port; it then sends to our port N, for each setpoint
-packet, ``{"receipt_ns": CLOCK_MONOTONIC ns, "crc": CRC-32 of the packet's data without its header byte}``. Other
-datagrams on the port (ground truth) only show that the subscription is alive.
+We send ``{"cmd": "subscribe", "port": N}`` to the channel's control port. For each setpoint packet it then
+sends to our port N ``{"receipt_ns": CLOCK_MONOTONIC ns, "crc": CRC-32 of the packet's data, no header byte}``.
+Other datagrams on the port (ground truth) only show that the subscription is alive.
 """
 
 import json
