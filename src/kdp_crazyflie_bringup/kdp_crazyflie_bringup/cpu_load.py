@@ -1,0 +1,39 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""CPU time of processes and everything they started, from /proc."""
+
+from __future__ import annotations
+
+import os
+import time
+from pathlib import Path
+
+
+class CpuLoad:
+    """Load of named processes between `start` and `stop`, in percent of one core."""
+
+    def __init__(self) -> None:
+        """Nothing is measured before `start`."""
+        self._pids: dict[str, int] = {}
+        self._before: dict[str, float] = {}
+        self._t = 0.0
+
+    def start(self, pids: dict[str, int]) -> None:
+        """Begin with these processes."""
+        self._pids, self._t = pids, time.monotonic()
+        self._before = {name: cpu_seconds(pid) for name, pid in pids.items()}
+
+    def stop(self) -> dict[str, float]:
+        """Percent of one core for each process since `start`; 0 for a process that has ended."""
+        elapsed = max(time.monotonic() - self._t, 1e-6)
+        used = {name: max(0.0, cpu_seconds(pid) - self._before[name]) for name, pid in self._pids.items()}
+        return {name: round(100.0 * seconds / elapsed, 1) for name, seconds in used.items()}
+
+
+def cpu_seconds(pid: int, proc: Path = Path("/proc")) -> float:
+    """User and system time of `pid` and of its children that it has waited for, s; 0 when it is gone."""
+    try:
+        text = (proc / str(pid) / "stat").read_text()
+    except OSError:
+        return 0.0
+    fields = text.rpartition(")")[2].split()  # the name in parentheses may hold blanks
+    return sum(map(int, fields[11:15])) / os.sysconf("SC_CLK_TCK")
