@@ -1,0 +1,295 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""The driver without ROS: what services and commands do to the drone, and what the driver does by itself."""
+
+from __future__ import annotations
+
+import math
+import time
+from collections.abc import Callable
+from dataclasses import dataclass
+from typing import Any
+
+from kdp_crazyflie_bringup.drone_state import DroneState
+from kdp_crazyflie_bringup.firmware_supervisor import Info
+from kdp_crazyflie_bringup.flight_phase import Facts, FlightPhases, Order, Phase, Timeouts
+from kdp_crazyflie_bringup.safety import (
+    CommandRefused,
+    Limits,
+    VelocityGuard,
+    check_position,
+    limit_hover,
+    outside_fence,
+    require_finite,
+    require_fresh,
+)
+
+VERTICAL_SPEED = 0.4
+RESEND_S, MAX_SENDS = 0.1, 5
+ARMED_WAIT_S = 0.3
+LINK_TIMEOUT_S = 2.0  # without state for so long the link is given up and opened again
+
+Answer = tuple[bool, str]
+Vector = tuple[float, float, float]
+
+
+class NotFlying(CommandRefused):
+    """A motion command came while the drone does not take any; not counted as a refused command."""
+
+
+@dataclass
+class Pending:
+    """A high-level command that has not been acknowledged yet."""
+
+    send: Callable[[Any], None]
+    sent_s: float
+    sends: int = 1
+
+
+class FlightControl:
+    """Executes commands within the limits and watches over the flight.
+
+    Low-level setpoints hide the high-level commander. A high-level command is therefore sent first, and only
+    when the firmware has acknowledged it, the low-level setpoints are given up: the other way round, one lost
+    packet would stop the motors in the air.
+
+    Args:
+        link: a `CrazyflieLink`.
+        report: called with (level, text), as the link's.
+    """
+
+    def __init__(
+        self, link: Any, limits: Limits, timeouts: Timeouts, report: Callable[[str, str], None]
+    ) -> None:
+        self.link, self.limits, self._report = link, limits, report
+        self.guard = VelocityGuard(limits)
+        self.phases = FlightPhases(timeouts)
+        self.refused = self.limited = 0
+        self.command_s: float | None = None
+        self._pending: Pending | None = None
+        self._hold_height = 1.0
+        self._emergency = False
+
+    # ---- state
+
+    def fresh_state(self) -> DroneState | None:
+        """Return the newest state unless it is stale or the link is gone."""
+        if not self.link.connected or self.link.state_age_s() > self.phases.timeouts.state_s:
+            return None
+        return self.link.state
+
+    def fault(self) -> str:
+        """Return the short name of what is wrong, empty if nothing is."""
+        if not self.link.connected:
+            return self.link.fault
+        if self.link.state_age_s() > self.phases.timeouts.state_s:
+            return "state_stale"
+        info = self.link.state.info
+        if Info.IS_LOCKED in info:
+            return "locked"
+        if Info.IS_CRASHED in info:
+            return "crashed"
+        return self.phases.fault
+
+    # ---- services; each answers (success, message)
+
+    def arm(self, arm: bool) -> Answer:
+        """Arm or disarm, and wait until the state says so."""
+        state = self.fresh_state()
+        if state is None:
+            return False, self._no_state()
+        if arm and Info.IS_ARMED in state.info:
+            return True, "was armed"
+        if not arm and self.phases.in_flight:
+            return False, "in flight: land first, or use the emergency service"
+        if arm:
+            self.link.notify_setpoints_stop()  # a setpoint left over from before must not start the motors
+        done, why = self.link.arm(arm)
+        if not done:
+            return False, why
+        deadline = time.monotonic() + ARMED_WAIT_S
+        while time.monotonic() < deadline:
+            if (Info.CAN_FLY in self.link.state.info) == arm:
+                return True, "armed" if arm else "disarmed"
+            time.sleep(0.005)
+        return False, "the Crazyflie accepted, but its state did not follow"
+
+    def takeoff(self, height: float, duration_s: float, now_s: float) -> Answer:
+        """Take off to a height (m, world) in duration_s, 0 for the default."""
+        state = self.fresh_state()
+        if state is None:
+            return False, self._no_state()
+        if Info.CAN_FLY not in state.info:
+            return False, "not armed"
+        if self.phases.in_flight:
+            return False, f"already {self.phases.phase.value}"
+        if state.battery_v < self.phases.timeouts.battery_low_v:
+            return False, f"battery is low: {state.battery_v:.2f} V"
+        if not self.limits.min_height <= height <= self.limits.fence_max[2]:
+            return False, f"height must be {self.limits.min_height:g} to {self.limits.fence_max[2]:g} m"
+        duration = duration_s if duration_s > 0 else height / VERTICAL_SPEED
+        self.link.notify_setpoints_stop()
+        self._high_level(lambda commander: commander.takeoff(height, duration, yaw=None), now_s)
+        self.phases.took_off(now_s, duration)
+        self.guard.restart()
+        return True, f"taking off to {height:g} m in {duration:.1f} s"
+
+    def land(self, duration_s: float, now_s: float, height: float = 0.0) -> Answer:
+        """Land in duration_s (0: default) and disarm. On the ground: disarm."""
+        if not self.link.connected:
+            return False, self._no_state()
+        if not self.phases.in_flight:
+            return self.arm(False)
+        z = self.link.state.position[2]
+        duration = duration_s if duration_s > 0 else max(1.5, (z - height) / VERTICAL_SPEED)
+        self._high_level(lambda commander: commander.land(height, duration, yaw=None), now_s)
+        self.phases.landing(now_s, duration)
+        return True, f"landing in {duration:.1f} s"
+
+    def go_to(self, goal: Vector, yaw: float, relative: bool, duration_s: float, now_s: float) -> Answer:
+        """Fly a smooth motion to goal (m, world) by the firmware's high-level commander."""
+        state = self.fresh_state()
+        if state is None:
+            return False, self._no_state()
+        if self.phases.phase not in (Phase.ACTIVE, Phase.HOLDING):
+            return False, f"cannot go anywhere while {self.phases.phase.value}"
+        x, y, z = (a + b for a, b in zip(goal, state.position, strict=True)) if relative else goal
+        yaw = yaw + state.yaw if relative else yaw
+        try:
+            check_position((x, y, z), yaw, self.limits)
+        except CommandRefused as refusal:
+            return False, str(refusal)
+        least = math.dist((x, y, z), state.position) * 2.2 / self.limits.max_horizontal
+        duration = max(duration_s, least, 0.5)
+        self._high_level(lambda commander: commander.go_to(x, y, z, yaw, duration), now_s)
+        self.phases.handed_over()
+        self.guard.restart()
+        return True, f"going there in {duration:.1f} s"
+
+    def notify_setpoints_stop(self, now_s: float) -> Answer:
+        """Hand over from low-level setpoints; in flight the high-level commander holds the position."""
+        if not self.link.connected:
+            return False, self._no_state()
+        if self.phases.phase in (Phase.ACTIVE, Phase.HOLDING):
+            self._high_level(lambda commander: commander.go_to(0, 0, 0, 0, 0.5, relative=True), now_s)
+            self.phases.handed_over()
+            self.guard.restart()
+            return True, "the high-level commander holds the position"
+        self.link.notify_setpoints_stop()
+        return True, ""
+
+    def emergency(self) -> Answer:
+        """Stop the motors for good; repeated until the state confirms it."""
+        self._pending = None
+        self._emergency = True
+        if not self.link.emergency_stop():
+            return False, self._no_state()
+        if self.fresh_state() is None:
+            return False, "sent, but there is no fresh state to confirm it; it is repeated until there is"
+        return True, "motors stopped; the Crazyflie must be rebooted"
+
+    # ---- commands; each returns the CRC-32 of the setpoint that was sent
+
+    def velocity(self, velocity: Vector, yaw_rate: float, age_s: float | None, now_s: float) -> int:
+        """Send a velocity command (m/s, world; rad/s). Raises CommandRefused."""
+        state = self._ready((*velocity, yaw_rate), age_s)
+        result = self.guard.apply(velocity, yaw_rate, state.position, now_s)
+        self.limited += result.limited
+        return self._commanded(self.link.send_velocity_world(*result.values), now_s)
+
+    def hover(self, velocity: tuple[float, float], yaw_rate: float, z: float, age_s: float | None, now_s: float) -> int:
+        """Send a hover command (m/s, body; rad/s; m). Raises CommandRefused."""
+        state = self._ready((*velocity, yaw_rate, z), age_s)
+        result = limit_hover(velocity, yaw_rate, z, state.yaw, state.position, self.guard, now_s)
+        self.limited += result.limited
+        return self._commanded(self.link.send_hover(*result.values), now_s)
+
+    def position(self, goal: Vector, yaw: float, age_s: float | None, now_s: float) -> int:
+        """Send a position command (m, rad). Raises CommandRefused."""
+        self._ready((*goal, yaw), age_s)
+        try:
+            check_position(goal, yaw, self.limits)
+        except CommandRefused:
+            self.refused += 1
+            raise
+        self.guard.restart()
+        return self._commanded(self.link.send_position(*goal, yaw), now_s)
+
+    # ---- own motion
+
+    def update(self, now_s: float) -> None:
+        """Do what is due; to be called at 20 Hz or faster."""
+        self._poll(now_s)
+        state = self.link.state
+        if state is None:
+            return
+        if self.link.connected and self.link.state_age_s() > LINK_TIMEOUT_S:
+            self.link.declare_lost()
+        if self._emergency:
+            self._emergency = Info.IS_LOCKED not in state.info
+            self.link.emergency_stop()
+        fence = outside_fence(state.position, self.limits, self.limits.fence_margin)
+        facts = Facts(
+            state_age_s=self.link.state_age_s() if self.link.connected else math.inf,
+            can_fly=Info.CAN_FLY in state.info,
+            height=state.position[2],
+            battery_v=state.battery_v,
+            outside=fence,
+        )
+        before = self.phases.phase
+        order = self.phases.update(now_s, facts)
+        if self.phases.phase is not before and self.phases.phase is Phase.HOLDING:
+            self._hold_height = min(max(state.position[2], self.limits.min_height), self.limits.fence_max[2])
+            self._pending = None
+            self.guard.restart()
+            self._report("error", f"{self.phases.fault}: hovering, then landing")
+        if order is Order.HOVER:
+            self.link.send_hover(0.0, 0.0, 0.0, self._hold_height)
+        elif order is Order.LAND:
+            _, message = self.land(0.0, now_s)
+            self._report("error", f"{self.phases.fault}: {message}")
+            if self.phases.phase is not Phase.LANDING:  # no link: the firmware's own watchdog acts
+                self.phases.landing(now_s, 0.0)
+        elif order is Order.DISARM:
+            self.link.arm(False, timeout_s=0.0)
+
+    def _poll(self, now_s: float) -> None:
+        pending = self._pending
+        if pending is None:
+            return
+        answer = self.link.high_level_answer()
+        if answer is not None or pending.sends >= MAX_SENDS:
+            self._pending = None
+            if answer is not None and answer[1] != 0:
+                self._report("error", f"the firmware refused high-level command {answer[0]}: error {answer[1]}")
+                return
+            self.link.notify_setpoints_stop()
+        elif now_s - pending.sent_s >= RESEND_S:
+            pending.sent_s, pending.sends = now_s, pending.sends + 1
+            self.link.high_level(pending.send)
+
+    def _high_level(self, send: Callable[[Any], None], now_s: float) -> None:
+        self._pending = Pending(send, now_s)
+        self.link.high_level(send)
+
+    def _ready(self, values: tuple[float, ...], age_s: float | None) -> DroneState:
+        try:
+            require_finite(values)
+            require_fresh(age_s, self.limits)
+        except CommandRefused:
+            self.refused += 1
+            raise
+        state = self.fresh_state()
+        if state is None:
+            raise NotFlying(self._no_state())
+        if not self.phases.takes_commands:
+            raise NotFlying(f"no commands are taken: {self.phases.fault or self.phases.phase.value}")
+        return state
+
+    def _commanded(self, crc: int, now_s: float) -> int:
+        self._pending = None
+        self.command_s = now_s
+        self.phases.commanded(now_s)
+        return crc
+
+    def _no_state(self) -> str:
+        return "no fresh state from the Crazyflie" if self.link.connected else "no link to the Crazyflie"
