@@ -6,10 +6,25 @@ from collections.abc import Callable
 from typing import Any
 
 import rclpy
+from rclpy._rclpy_pybind11 import RCLError, RCLInvalidROSArgsError, UnknownROSArgsError
 from rclpy.exceptions import InvalidParameterTypeException, InvalidParameterValueException
 from rclpy.executors import ExternalShutdownException, SingleThreadedExecutor
 
 from kdp_core.exceptions import KdpError
+
+USER_ERRORS = (
+    KdpError,
+    InvalidParameterTypeException,
+    InvalidParameterValueException,
+    RCLInvalidROSArgsError,
+    UnknownROSArgsError,
+)
+
+
+def _interrupt_once(_number: int, _frame: Any) -> None:
+    """Ctrl-C reaches the group, and launch forwards it again: the second must not land in the clean-up."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    raise KeyboardInterrupt
 
 
 def run(make_node: Callable[[], Any], stop: Callable[[Any], None]) -> None:
@@ -17,20 +32,23 @@ def run(make_node: Callable[[], Any], stop: Callable[[Any], None]) -> None:
 
     Single-threaded on purpose: a second executor thread costs tail latency.
     """
-    rclpy.init()
+    signal.signal(signal.SIGINT, _interrupt_once)
     node, code = None, 0
     try:
+        try:
+            rclpy.init()
+        except RCLError as error:
+            raise KdpError(f"cannot start: {error}") from None
         node = make_node()
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
-    except (KdpError, InvalidParameterTypeException, InvalidParameterValueException) as error:
-        print(f"error: {error}", file=sys.stderr)
+    except USER_ERRORS as error:
+        print("error: " + " ".join(str(error).split()), file=sys.stderr)
         code = 2
     finally:
-        # Ctrl-C reaches the group and launch forwards it again: the second one must not land in the clean-up.
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         if node is not None:
             stop(node)

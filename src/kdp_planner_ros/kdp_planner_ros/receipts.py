@@ -1,7 +1,7 @@
 """Receipts of setpoints from the simulated robot's side channel (UDP, JSON datagrams).
 
 We send ``{"cmd": "subscribe", "port": N}`` to the channel's control port. For each setpoint packet it then
-sends to our port N ``{"receipt_ns": CLOCK_MONOTONIC ns, "crc": CRC-32 of the packet's data, no header byte}``.
+sends to our port N ``{"receipt_ns": CLOCK_MONOTONIC, "crc": CRC-32 of the packet's data, not its header}``.
 Other datagrams on the port (ground truth) only show that the subscription is alive.
 """
 
