@@ -1,7 +1,7 @@
 """The bank of all windows: which windows have the keys nearest to an anchor's, at most a few of each episode.
 
-Overlapping windows of one episode are almost copies of each other. Without the limit per episode, the k nearest
-windows of an anchor would be its own shifted copies and say nothing about what else can happen there.
+Overlapping windows of one episode are almost copies of each other. Without the limit per episode, the k
+nearest windows of an anchor would be its own shifted copies and say nothing about what else can happen there.
 """
 
 from collections.abc import Callable
@@ -101,13 +101,18 @@ def _by_products(
 ) -> Result:
     """Blocked matrix products in float32 find the candidates, float64 decides among them.
 
-    One product gives s = |b|^2 / 2 - a.b = (|a - b|^2 - |a|^2) / 2 for all windows b of an anchor a. Its rounding
-    error is bounded, so every window that could be among the k nearest is a candidate and the result is exact.
+    One product gives s = |b|^2 / 2 - a.b = (|a - b|^2 - |a|^2) / 2 for all windows b of an anchor a. Its
+    rounding error is bounded, so every window that could be among the k nearest is a candidate and the result
+    is exact.
     """
-    order = np.argsort(labels, kind="stable")  # episodes side by side, so that the nearest of each is one reduction
+    order = np.argsort(
+        labels, kind="stable"
+    )  # episodes side by side, so that the nearest of each is one reduction
     labels_sorted = labels[order]
     starts = np.flatnonzero(np.r_[True, labels_sorted[1:] != labels_sorted[:-1]])
-    exact = (keys - keys.mean(axis=0, dtype=np.float64))[order]  # centred: smaller norms, smaller rounding errors
+    exact = (keys - keys.mean(axis=0, dtype=np.float64))[
+        order
+    ]  # centred: smaller norms, smaller rounding errors
     half = 0.5 * np.einsum("np,np->n", exact, exact)
     right = np.ascontiguousarray(np.c_[exact, half].T, dtype=np.float32)
     left = np.c_[-exact, np.ones(len(exact))].astype(np.float32)
@@ -132,11 +137,13 @@ def _by_products(
     return indices, distances
 
 
-def _kth_score(scores: NDArray[np.float32], starts: NDArray[np.int64], k: int, limit: int) -> NDArray[np.float64]:
-    """For each row of scores (B, N), a value that the k-th nearest window within the limit does not exceed, (B,).
+def _kth_score(
+    scores: NDArray[np.float32], starts: NDArray[np.int64], k: int, limit: int
+) -> NDArray[np.float64]:
+    """For each row of scores (B, N), a value that the k-th nearest within the limit does not exceed, (B,).
 
-    The nearest windows of k different episodes are one admissible choice; with fewer episodes the `limit` nearest
-    windows of each are needed.
+    The nearest windows of k different episodes are one admissible choice; with fewer episodes the `limit`
+    nearest windows of each are needed.
     """
     if len(starts) >= k:
         best = np.minimum.reduceat(scores, starts, axis=1)
@@ -162,7 +169,9 @@ def _select(
     candidates = np.concatenate([[anchor], candidates[candidates != anchor]])
     difference = exact[candidates] - exact[anchor]
     squares = np.einsum("cp,cp->c", difference, difference)
-    candidates_by_distance = np.argsort(squares, kind="stable")  # stable: the anchor stays before its duplicates
+    candidates_by_distance = np.argsort(
+        squares, kind="stable"
+    )  # stable: the anchor stays before its duplicates
     sorted_labels = labels[candidates[candidates_by_distance]]
     if limit == 1:
         allowed = np.sort(np.unique(sorted_labels, return_index=True)[1])

@@ -14,7 +14,10 @@ def brute_force(
     keys: NDArray[np.float32], k: int, groups: NDArray[np.int64], limit: int, anchor: int
 ) -> tuple[list[int], list[float]]:
     """Windows by distance (the anchor first, then by index), taken while their episode is below the limit."""
-    away = [float(np.sqrt(np.sum((key.astype(np.float64) - keys[anchor].astype(np.float64)) ** 2))) for key in keys]
+    away = [
+        float(np.sqrt(np.sum((key.astype(np.float64) - keys[anchor].astype(np.float64)) ** 2)))
+        for key in keys
+    ]
     order = sorted(range(len(keys)), key=lambda i: (away[i], i != anchor, i))
     taken: dict[int, int] = {}
     chosen = []
@@ -94,7 +97,9 @@ def test_progress_ends_at_the_total(size: int) -> None:
 
 @pytest.mark.parametrize("size", [2, 20])
 def test_no_anchors_give_no_rows(size: int) -> None:
-    indices, distances = neighbours(np.ones((5, size), np.float32), 2, np.arange(5), anchors=np.array([], np.int64))
+    indices, distances = neighbours(
+        np.ones((5, size), np.float32), 2, np.arange(5), anchors=np.array([], np.int64)
+    )
     assert indices.shape == distances.shape == (0, 2)
 
 

@@ -23,7 +23,7 @@ from kdp_core.files import (
 def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> None:
     target = tmp_path / "report.json"
     write_json(target, {"a": 1})
-    with pytest.raises(RuntimeError), atomic_file(target) as temporary:
+    with pytest.raises(RuntimeError, match="interrupted"), atomic_file(target) as temporary:  # noqa: PT012
         temporary.write_text("half")
         raise RuntimeError("interrupted")
     assert load_json(target) == {"a": 1}
@@ -31,7 +31,7 @@ def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> No
 
 
 def test_json_with_nan_is_refused_and_not_written(tmp_path: Path) -> None:
-    with pytest.raises(ValueError):
+    with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "x.json", {"a": float("nan")})
     assert list(tmp_path.iterdir()) == []
 
@@ -90,7 +90,9 @@ def test_yaml_round_trip_keeps_the_order(tmp_path: Path) -> None:
         ("x.yaml", b"a: \x00\n", "x.yaml: not YAML"),
     ],
 )
-def test_malformed_files_give_one_line_with_the_place(tmp_path: Path, name: str, content: bytes, where: str) -> None:
+def test_malformed_files_give_one_line_with_the_place(
+    tmp_path: Path, name: str, content: bytes, where: str
+) -> None:
     path = tmp_path / name
     path.write_bytes(content)
     load = load_json if name.endswith("json") else load_yaml
@@ -101,7 +103,7 @@ def test_malformed_files_give_one_line_with_the_place(tmp_path: Path, name: str,
 
 
 def test_missing_file_uses_the_error_class_asked_for(tmp_path: Path) -> None:
-    with pytest.raises(DataError, match="nothing.json: cannot be read: No such file"):
+    with pytest.raises(DataError, match=r"nothing\.json: cannot be read: No such file"):
         load_json(tmp_path / "nothing.json", DataError)
     with pytest.raises(ConfigError, match="cannot be read"):
         load_yaml(tmp_path)

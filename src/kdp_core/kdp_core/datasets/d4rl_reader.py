@@ -1,8 +1,8 @@
 """D4RL data sets: one HDF5 file with the steps of all episodes one after another.
 
-Layout (https://github.com/Farama-Foundation/D4RL/wiki/Tasks): observations (N, d_o), actions (N, d_a), rewards (N,),
-terminals (N,), in later versions timeouts (N,), and for mazes infos/goal (N, 2). There is no last observation, so an
-episode has as many observations as actions.
+Layout (https://github.com/Farama-Foundation/D4RL/wiki/Tasks): observations (N, d_o), actions (N, d_a),
+rewards (N,), terminals (N,), in later versions timeouts (N,), and for mazes infos/goal (N, 2). There is no
+last observation, so an episode has as many observations as actions.
 """
 
 from pathlib import Path
@@ -19,7 +19,7 @@ _KEYS = "observations, actions, rewards, terminals and, in later versions, timeo
 
 
 class D4rlEpisodes(Episodes):
-    """Episodes of a D4RL file, all in memory; infos["goal"] holds the goal of each step where the file has it."""
+    """Episodes of a D4RL file, all in memory; infos["goal"] is each step's goal if the file has it."""
 
     def __init__(self, path: str | Path, max_episode_steps: int | None = None) -> None:
         """Read the file, check it and cut it into episodes.
@@ -37,10 +37,14 @@ class D4rlEpisodes(Episodes):
         with open_hdf5(self.path) as file, hdf5_errors(f"{where}: content"):
             names = set(file)
             if "observations" not in names and "episode_0" in names:
-                raise DataError(f"{where}: is a Minari main file without its metadata.json, expected a Minari folder")
+                raise DataError(
+                    f"{where}: is a Minari main file without its metadata.json, expected a Minari folder"
+                )
             for name in ("observations", "actions", "rewards", "terminals"):
                 if name not in names:
-                    raise DataError(f"{where}: {name} is missing, expected {_KEYS} (found: {sorted(names) or 'nothing'})")
+                    raise DataError(
+                        f"{where}: {name} is missing, expected {_KEYS} (found: {sorted(names) or 'nothing'})"
+                    )
             source = f"{where}:"
             self._observations = read_numbers(file.id, "observations", np.float32, source)
             self._actions = read_numbers(file.id, "actions", np.float32, source)
@@ -83,7 +87,9 @@ class D4rlEpisodes(Episodes):
         }
         for name, array in arrays.items():
             if array.ndim == 0 or len(array) != steps:
-                raise DataError(f"{where}: {name} have shape {array.shape}, expected {steps} rows as there are actions")
+                raise DataError(
+                    f"{where}: {name} have shape {array.shape}, expected {steps} rows as there are actions"
+                )
         for name in ("rewards", "terminals", "timeouts"):
             if arrays[name].ndim != 1:
                 raise DataError(f"{where}: {name} have shape {arrays[name].shape}, expected ({steps},)")
@@ -91,7 +97,7 @@ class D4rlEpisodes(Episodes):
             require_finite(array, where, name)
 
     def _cut(self, max_episode_steps: int | None) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-        """First and one-past-last row of each episode; what follows the last mark is an episode of its own."""
+        """First and one-past-last row of each episode; what follows the last mark is one of its own."""
         steps = len(self._actions)
         ends = np.flatnonzero(self._terminals | self._timeouts) + 1
         if len(ends) == 0 or ends[-1] != steps:

@@ -1,4 +1,4 @@
-"""What every reader gives: episodes of observations, actions and rewards, checked before anybody uses them."""
+"""What every reader gives: episodes of observations, actions and rewards, checked before use."""
 
 from abc import abstractmethod
 from collections.abc import Callable, Iterator, Mapping, Sequence
@@ -46,7 +46,9 @@ class Episode:
 
     def channels(self) -> dict[str, NDArray[np.float32]]:
         """All observation arrays by name; a plain array is called `observations`."""
-        return self.observations if isinstance(self.observations, dict) else {"observations": self.observations}
+        return (
+            self.observations if isinstance(self.observations, dict) else {"observations": self.observations}
+        )
 
     def check(self, where: str) -> "Episode":
         """Return self if all lengths agree and all numbers are finite.
@@ -63,7 +65,9 @@ class Episode:
         for name in ("rewards", "terminations", "truncations"):
             shape = getattr(self, name).shape
             if shape != (steps,):
-                raise DataError(f"{where}: {name} have shape {shape}, expected ({steps},) as there are {steps} actions")
+                raise DataError(
+                    f"{where}: {name} have shape {shape}, expected ({steps},) as there are {steps} actions"
+                )
         channels = self.channels()
         if not channels:
             raise DataError(f"{where}: observations are empty, expected at least one array")
@@ -87,7 +91,9 @@ def require_finite(array: NDArray[Any], where: str, name: str) -> None:
     finite = np.isfinite(array)
     if not finite.all():
         index = tuple(int(i) for i in np.argwhere(~finite)[0])
-        raise DataError(f"{where}: {name}[{', '.join(map(str, index))}] is {array[index]}, expected a finite number")
+        raise DataError(
+            f"{where}: {name}[{', '.join(map(str, index))}] is {array[index]}, expected a finite number"
+        )
 
 
 class Episodes(Sequence[Episode]):
@@ -154,10 +160,12 @@ class Episodes(Sequence[Episode]):
         usable = np.flatnonzero(counts >= minimum)
         if every and len(usable) < len(counts):
             first = int(np.flatnonzero(counts < minimum)[0])
-            raise DataError(f"{self.path}: episode {first} has {counts[first]} steps, expected at least {minimum}")
+            raise DataError(
+                f"{self.path}: episode {first} has {counts[first]} steps, expected at least {minimum}"
+            )
         if len(usable) == 0:
             raise DataError(
-                f"{self.path}: all {len(counts)} episodes are too short: the longest has {counts.max()} steps, "
-                f"expected at least {minimum}"
+                f"{self.path}: all {len(counts)} episodes are too short: "
+                f"the longest has {counts.max()} steps, expected at least {minimum}"
             )
         return usable

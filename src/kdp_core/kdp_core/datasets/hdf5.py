@@ -33,7 +33,9 @@ def open_hdf5(path: Path) -> h5py.File:
     except BlockingIOError:
         raise DataError(f"{path}: another process is writing to this file") from None
     except OSError as cause:
-        raise DataError(f"{path}: cannot be opened, truncated or not an HDF5 file: {_reason(cause)}") from None
+        raise DataError(
+            f"{path}: cannot be opened, truncated or not an HDF5 file: {_reason(cause)}"
+        ) from None
 
 
 @contextmanager
@@ -44,6 +46,8 @@ def hdf5_errors(where: str) -> Iterator[None]:
     except KeyError:
         raise DataError(f"{where} is missing") from None
     except (OSError, RuntimeError, ValueError, TypeError, MemoryError) as cause:
+        if "doesn't exist" in str(cause):  # what a missing group raises is not always a KeyError
+            raise DataError(f"{where} is missing") from None
         raise DataError(f"{where} cannot be read, damaged or truncated: {_reason(cause)}") from None
 
 

@@ -1,7 +1,7 @@
 """Minari data sets (HDF5 storage, version 0.5), read without importing Minari.
 
-Layout (https://minari.farama.org/content/dataset_standards): `data/metadata.json` and `data/main_data.hdf5` with one
-group `episode_<i>` per episode; the seed and `options/...` of the reset are the group's attributes.
+Layout (https://minari.farama.org/content/dataset_standards): `data/metadata.json` and `data/main_data.hdf5`
+with one group `episode_<i>` per episode; the seed and `options/...` of the reset are the group's attributes.
 """
 
 from pathlib import Path
@@ -71,9 +71,13 @@ class MinariEpisodes(Episodes):
         with hdf5_errors(f"{self.path}: list of episodes"):
             stored = len(self._file)
         if stored == 0 or expected == 0:
-            raise DataError(f"{self.path}: holds {stored} episodes, {METADATA_FILE} says {expected}, expected at least 1")
+            raise DataError(
+                f"{self.path}: holds {stored} episodes, {METADATA_FILE} says {expected}, expected at least 1"
+            )
         if stored != expected:
-            raise DataError(f"{self.path}: holds {stored} episodes, but total_episodes in {METADATA_FILE} is {expected}")
+            raise DataError(
+                f"{self.path}: holds {stored} episodes, but total_episodes in {METADATA_FILE} is {expected}"
+            )
         return stored
 
     def _read(self, index: int) -> Episode:
@@ -85,7 +89,8 @@ class MinariEpisodes(Episodes):
             observations: Any = _rows(read_numbers(group, "observations", np.float32, where))
         else:
             observations = {
-                name: _rows(read_numbers(group, f"observations/{name}", np.float32, where)) for name in self._names
+                name: _rows(read_numbers(group, f"observations/{name}", np.float32, where))
+                for name in self._names
             }
         episode = Episode(
             observations=observations,
@@ -142,7 +147,10 @@ def _read_reset(group: h5g.GroupID) -> tuple[int | None, dict[str, Any]]:
 def _read_attribute(group: h5g.GroupID, name: bytes) -> Any:
     """One attribute: a Python number or string, or an array."""
     attribute = h5a.open(group, name)
-    if attribute.get_type().get_class() in (h5t.INTEGER, h5t.FLOAT):  # several times faster than h5py's own way
+    if attribute.get_type().get_class() in (
+        h5t.INTEGER,
+        h5t.FLOAT,
+    ):  # several times faster than h5py's own way
         value: Any = np.empty(attribute.shape, attribute.dtype)
         attribute.read(value)
         return value if value.ndim else value.item()

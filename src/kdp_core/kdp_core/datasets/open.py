@@ -21,8 +21,8 @@ def open_episodes(ref: str | Path, max_episode_steps: int | None = None) -> Epis
     """Open a data set.
 
     Args:
-        ref: a path to a Minari folder (or to the `data` folder in it), a path to a D4RL HDF5 file, or the id of a
-            Minari data set that is already on this machine. A path that exists wins over an id.
+        ref: a path to a Minari folder (or to the `data` folder in it), a path to a D4RL HDF5 file, or the id
+            of a Minari data set that is already on this machine. A path that exists wins over an id.
         max_episode_steps: for old D4RL files without `timeouts`: cut episodes after this many steps.
 
     Raises:
@@ -42,8 +42,12 @@ def open_episodes(ref: str | Path, max_episode_steps: int | None = None) -> Epis
         root = minari_root()
         if (root / text).is_dir():
             return MinariEpisodes(_data_folder(root / text))
-        raise DataError(f"{text}: no such file, and no Minari data set of this id in {root} (none is downloaded)")
-    raise DataError(f"{text}: no such file or folder, expected a Minari id, a Minari folder or a D4RL HDF5 file")
+        raise DataError(
+            f"{text}: no such file, and no Minari data set of this id in {root} (none is downloaded)"
+        )
+    raise DataError(
+        f"{text}: no such file or folder, expected a Minari id, a Minari folder or a D4RL HDF5 file"
+    )
 
 
 def _data_folder(folder: Path) -> Path:
@@ -51,4 +55,6 @@ def _data_folder(folder: Path) -> Path:
     for candidate in (folder / "data", folder):
         if (candidate / METADATA_FILE).exists() or (candidate / MAIN_FILE).exists():
             return candidate
-    raise DataError(f"{folder}: not a Minari data set, expected data/{METADATA_FILE} and data/{MAIN_FILE} in it")
+    raise DataError(
+        f"{folder}: not a Minari data set, expected data/{METADATA_FILE} and data/{MAIN_FILE} in it"
+    )
