@@ -35,7 +35,7 @@ MANOEUVRES = {  # name: (setpoint, seconds, axis and size of the step)
 
 
 def derivatives_agree(cases: int = 200) -> tuple[float, float]:
-    """Largest difference of linear (m/s^2) and angular (rad/s^2) acceleration at random states and thrusts."""
+    """Largest difference of linear (m/s^2) and angular (rad/s^2) acceleration at random states."""
     theirs = load_params(Dynamics.first_principles, DRONE)
     thrust_curve = np.asarray(theirs["rpm2thrust"]).ravel()
     known = {k: theirs[k] for k in ("mass", "L", "gravity_vec", "J", "J_inv", "mixing_matrix", "drag_matrix")}
@@ -92,7 +92,7 @@ def sample(position: np.ndarray, velocity: np.ndarray, quaternion: np.ndarray) -
 
 
 def fly_ours(command: Callable[[Crazyflie], None], seconds: float) -> tuple[np.ndarray, np.ndarray]:
-    """Rows (T, 7), see `sample`, every 10 ms, and the targets (T, 4) of the outer loop: attitude and thrust."""
+    """Rows (T, 7), see `sample`, every 10 ms; targets (T, 4) of the outer loop: attitude and thrust."""
     drone = Crazyflie(1)
     drone.reset(0, START, hovering=True)
     command(drone)

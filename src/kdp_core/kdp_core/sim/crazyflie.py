@@ -210,7 +210,7 @@ class Crazyflie:
 
     def _land(self, airborne: Any, body: Any, inner: Any) -> tuple[Any, Any]:
         """Ground contact: drones at or below z = 0 stand still and upright and keep their heading."""
-        px, py, pz = body[0:3]
+        px, py = body[0:2]
         c, s = control.heading(body[6:10], self._maths)
         upright = control.attitude_quaternion(0.0, 0.0, self._maths.arctan2(s, c), self._maths)
         at_rest = (px, py, 0.0, 0.0, 0.0, 0.0, *upright, 0.0, 0.0, 0.0, *body[13:17])

@@ -26,6 +26,8 @@ def test_world_of_seed_3_is_pinned():
     arena = Arena.random(3, 12)
     raw = np.random.Generator(np.random.PCG64(3)).uniform(-1.5, 1.5, 2)
     assert [arena.start[1], arena.goal[1]] == raw.tolist()
+    np.testing.assert_allclose(arena.poles[0], (4.265352753866867, 0.3039995334381609, 0.15), atol=1e-12)
+    np.testing.assert_allclose(arena.poles[-1], (4.64518649586966, 0.31510287759636, 0.15), atol=1e-12)
 
 
 @pytest.mark.parametrize("n_poles", COUNTS)

@@ -150,7 +150,7 @@ def test_acceleration_is_the_derivative_of_velocity():
 
 
 def scripted(drone, rows, stride):
-    """Every mode in turn and a new take-off, with setpoints of `rows` of a common table; motors off lands some of them."""
+    """Every mode in turn and a new take-off, with setpoints of `rows` of a common table."""
     rng = np.random.default_rng(4)
     for leg in range(9):
         a = rng.uniform(-1, 1, (6, 4))[rows]
