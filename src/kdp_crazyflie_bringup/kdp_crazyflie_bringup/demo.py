@@ -20,9 +20,10 @@ from rich.table import Table
 from rich.text import Text
 
 from kdp_core.exceptions import ConfigError, KdpError
+from kdp_core.shipped import shipped_artifact
 from kdp_core.sim.arena import MAX_POLES
 from kdp_crazyflie_bringup.flight_runner import FlightRunner, Progress, RunnerOptions
-from kdp_crazyflie_bringup.graph import CONTROL_PORT, CRTP_PORT, shipped_artifact
+from kdp_crazyflie_bringup.graph import CONTROL_PORT, CRTP_PORT, SHIPPED
 from kdp_crazyflie_bringup.machine import machine, versions
 from kdp_crazyflie_bringup.plot import Picture, save_flights
 from kdp_crazyflie_bringup.report import flight_row, summarise_flights
@@ -71,7 +72,7 @@ def world_seeds(options: argparse.Namespace) -> list[int]:
 
 def check_artifact(artifact: str) -> str:
     """Path of the artifact. ConfigError when nothing is there."""
-    path = Path(artifact or shipped_artifact()).expanduser().resolve()
+    path = Path(artifact or shipped_artifact(SHIPPED)).expanduser().resolve()
     if not (path / "planner.onnx").is_file():
         raise ConfigError(f"{path}: no artifact here (planner.onnx is missing)")
     return str(path)
@@ -98,15 +99,16 @@ def progress_line(flight: int, flights: int, seed: int, seconds: float, progress
 def results_table(results: list[FlightResult]) -> Table:
     """One row per flight."""
     table = Table(title="Simulated Crazyflie, scored from the simulator's truth")
+    latency = "p50 / p99, ms"
     for name in (
         "flight",
         "world",
         "result",
-        "time to goal",
+        "time",
         "way",
         "replan",
-        "planner p50 / p99",
-        "end to end p50 / p99",
+        f"planner\n{latency}",
+        f"end to end\n{latency}",
     ):
         table.add_column(name, justify="left" if name == "result" else "right")
     for result in results:
@@ -114,7 +116,7 @@ def results_table(results: list[FlightResult]) -> Table:
         table.add_row(
             str(result.flight),
             str(result.seed),
-            Text("goal reached", "green") if result.success else Text(result.reason, "red"),
+            Text("success", "green") if result.success else Text(result.reason, "red"),
             f"{result.tts_s:.1f} s" if result.tts_s is not None else "-",
             f"{result.path_length_m:.2f} m",
             f"{result.replan_hz:.1f} Hz" if result.replan_hz is not None else "-",
@@ -194,9 +196,7 @@ def fly_all(options: argparse.Namespace, console: Console) -> tuple[list[FlightR
     document = report(results, options, artifact, launched)
     path = options.out / "report.json"
     write_atomically(path, json.dumps(document, indent=1) + "\n")
-    title = (
-        f"{len(seeds)} simulated flights, {options.poles} poles, K = {options.candidates}, replanned at 50 Hz"
-    )
+    title = f"Simulated Crazyflie among {options.poles} poles, K = {options.candidates} windows per plan"
     save_flights(pictures, options.out / "flight.png", title)
     return results, path
 
@@ -224,7 +224,7 @@ def main(argv: list[str] | None = None) -> int:
 def _pair(quantiles: dict[str, Any]) -> str:
     if not quantiles["n"]:
         return "-"
-    return f"{quantiles['p50']:.2f} / {quantiles['p99']:.2f} ms"
+    return f"{quantiles['p50']:.2f} / {quantiles['p99']:.2f}"
 
 
 if __name__ == "__main__":

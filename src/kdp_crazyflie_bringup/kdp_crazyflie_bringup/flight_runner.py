@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import os
-import shutil
 import time
 from collections.abc import Callable
 from dataclasses import dataclass
@@ -14,11 +13,12 @@ from typing import Self
 
 import numpy as np
 
-from kdp_core.exceptions import ConfigError, KdpError
+from kdp_core.exceptions import KdpError
 from kdp_core.sim.arena import Arena
 from kdp_crazyflie_bringup.cpu_load import CpuLoad
 from kdp_crazyflie_bringup.flight_client import FlightClient, PlanSnapshot
-from kdp_crazyflie_bringup.graph import BRINGUP, CONTROL_PORT, CRTP_PORT, command, fly_nodes
+from kdp_crazyflie_bringup.fly import start_graph
+from kdp_crazyflie_bringup.graph import CONTROL_PORT, CRTP_PORT
 from kdp_crazyflie_bringup.process_group import ProcessGroup
 from kdp_crazyflie_bringup.scoring import TIME_LIMIT_S, FlightResult, score
 from kdp_crazyflie_bringup.side_channel import SideChannelClient
@@ -74,7 +74,7 @@ class FlightRunner:
         self.truth: TruthListener
         self.client: FlightClient
         self.arena: Arena
-        self.started_with = "processes"
+        self.started_with = ""
         self._open = False
 
     def start(self, seed: int = 0, report: Report = lambda progress: None) -> None:
@@ -92,19 +92,7 @@ class FlightRunner:
             "control_port": options.control_port,
         }
         self._open = True
-        nodes = fly_nodes(**arguments)
-        ros2 = find_ros2_launch() if options.use_launch is None else options.use_launch and find_ros2_launch()
-        if ros2:
-            self.started_with = "ros2 launch"
-            words = [f"{key}:={value}" for key, value in arguments.items() if value != ""]
-            self.group.start(
-                "ros2_launch", [ros2, "launch", BRINGUP, "fly.launch.py", "backend:=sim", *words]
-            )
-        else:
-            if options.use_launch:
-                raise ConfigError("`ros2 launch` is not installed here")
-            for node in nodes:
-                self.group.start(node.name, command(node), vital=node.vital)
+        self.started_with = start_graph(self.group, arguments, options.use_launch)
         control = ("127.0.0.1", options.control_port)
         self.side = SideChannelClient(control)
         self.truth = TruthListener(control, self.latency.add_receipt)
@@ -243,16 +231,6 @@ class FlightRunner:
 
 class FlightOver(KdpError):
     """The drone crashed, left the fence or is locked: the flight has ended, the graph has not."""
-
-
-def find_ros2_launch() -> str:
-    """Path of `ros2` where it can launch, else empty."""
-    ros2 = shutil.which("ros2")
-    if ros2 is None:
-        return ""
-    from importlib.util import find_spec
-
-    return ros2 if find_spec("ros2launch") is not None else ""
 
 
 def _thin(record: list[Truth]) -> list[list[float]]:

@@ -8,13 +8,16 @@ This is not a launch system: no conditions, no includes, no substitutions. Where
 from __future__ import annotations
 
 import argparse
+import importlib.util
+import shutil
 import signal
 import sys
 import threading
 from pathlib import Path
+from typing import Any
 
-from kdp_core.exceptions import KdpError
-from kdp_crazyflie_bringup.graph import CONTROL_PORT, CRTP_PORT, command, fly_nodes
+from kdp_core.exceptions import ConfigError, KdpError
+from kdp_crazyflie_bringup.graph import BRINGUP, CONTROL_PORT, CRTP_PORT, command, fly_nodes
 from kdp_crazyflie_bringup.process_group import ProcessGroup
 
 LAUNCH_ARGUMENTS = {
@@ -51,6 +54,34 @@ def parser() -> argparse.ArgumentParser:
     return made
 
 
+def start_graph(group: ProcessGroup, arguments: dict[str, Any], use_launch: bool | None = False) -> str:
+    """Start the graph in `group`; returns what started it, `processes` or `ros2 launch`.
+
+    Args:
+        group: empty.
+        arguments: some of LAUNCH_ARGUMENTS.
+        use_launch: None takes `ros2 launch` where it exists.
+
+    Raises:
+        KdpError: one line; what was started already is the caller's to stop.
+    """
+    nodes = fly_nodes(**arguments)
+    if use_launch is not False and (ros2 := find_ros2_launch()):
+        words = [f"{name}:={value}" for name, value in arguments.items() if value != ""]
+        group.start("ros2_launch", [ros2, "launch", BRINGUP, "fly.launch.py", *words])
+        return "ros2 launch"
+    if use_launch:
+        raise ConfigError("`ros2 launch` is not installed here")
+    for node, words in [(node, command(node)) for node in nodes]:  # all commands before the first process
+        group.start(node.name, words, vital=node.vital)
+    return "processes"
+
+
+def find_ros2_launch() -> str:
+    """Path of a `ros2` that can launch, else empty."""
+    return shutil.which("ros2") or "" if importlib.util.find_spec("ros2launch") else ""
+
+
 def run(group: ProcessGroup, interrupted: threading.Event) -> int:
     """Wait until a vital process ends or we are interrupted, then stop the rest; returns the exit code.
 
@@ -78,9 +109,7 @@ def main(argv: list[str] | None = None) -> int:
     for sig in (signal.SIGINT, signal.SIGTERM):
         signal.signal(sig, lambda *_: interrupted.set())
     try:
-        commands = [(node, command(node)) for node in fly_nodes(**options)]
-        for node, words in commands:
-            group.start(node.name, words, vital=node.vital)
+        start_graph(group, options)
     except KdpError as error:
         group.stop()
         print(f"fly: {error}", file=sys.stderr)

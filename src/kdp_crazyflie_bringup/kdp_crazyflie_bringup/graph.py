@@ -16,9 +16,11 @@ import yaml
 from ament_index_python.packages import PackageNotFoundError, get_package_prefix, get_package_share_directory
 
 from kdp_core.exceptions import ConfigError
+from kdp_core.shipped import shipped_artifact
 from kdp_crazyflie_bringup.side_channel import CONTROL_PORT, CRTP_PORT
 
 Backend = Literal["sim", "real"]
+SHIPPED = "crazyflie"  # name of the artifact that comes with kdp_core
 RVIZ_NAME = "cf1"  # whose topics rviz/fly.rviz names
 RVIZ_TOPICS = ("plan_markers", "plan_path", "odom", "pose", "goal_pose")
 BRINGUP, PLANNER = "kdp_crazyflie_bringup", "kdp_planner_ros"
@@ -83,6 +85,7 @@ def fly_nodes(
 
     Raises:
         ConfigError: a value that no graph can have.
+        ArtifactError: no artifact is named and none was shipped.
     """
     if backend not in ("sim", "real"):
         raise ConfigError(f"backend must be sim or real, got {backend!r}")
@@ -90,7 +93,7 @@ def fly_nodes(
         raise ConfigError("backend real needs the robot's uri, for example uri:=radio://0/80/2M/E7E7E7E7E7")
     sim = backend == "sim"
     namespace = f"/{name}"
-    artifact = str(Path(artifact).expanduser().resolve()) if artifact else shipped_artifact(share)
+    artifact = str(Path(artifact).expanduser().resolve() if artifact else shipped_artifact(SHIPPED))
     config = Path(share(BRINGUP)) / "config"
     planner_config = Path(share(PLANNER)) / "config" / "planner.param.yaml"
     nodes = []
@@ -144,11 +147,6 @@ def fly_nodes(
         )
         nodes.append(NodeSpec("rviz2", "rviz2", "rviz", arguments=("-d", str(file)), remappings=moved))
     return nodes
-
-
-def shipped_artifact(share: Callable[[str], str] = get_package_share_directory) -> str:
-    """Directory of the artifact that comes with kdp_core."""
-    return str(Path(share("kdp_core")) / "artifacts" / "crazyflie")
 
 
 def command(node: NodeSpec, prefix: Callable[[str], str] = get_package_prefix) -> list[str]:

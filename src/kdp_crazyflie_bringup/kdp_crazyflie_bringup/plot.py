@@ -49,9 +49,14 @@ def save_flights(pictures: Sequence[Picture], path: Path, title: str) -> Path:
         _panel(axis, picture)
     for axis in axes.flat[len(pictures) :]:
         axis.set_visible(False)
-    figure.suptitle(title, color=INK, fontsize=13, fontweight="bold")
+    figure.suptitle(title, color=INK, fontsize=11 if columns == 1 else 13, fontweight="bold")
     figure.legend(
-        handles=_legend(), loc="outside lower center", ncols=6, frameon=False, fontsize=9, labelcolor=INK
+        handles=_legend(),
+        loc="outside lower center",
+        ncols=3 if columns == 1 else 6,
+        frameon=False,
+        fontsize=9,
+        labelcolor=INK,
     )
     path.parent.mkdir(parents=True, exist_ok=True)
     figure.savefig(path, dpi=150, facecolor="white")
@@ -62,9 +67,8 @@ def save_flights(pictures: Sequence[Picture], path: Path, title: str) -> Path:
 def _panel(axis: Axes, picture: Picture) -> None:
     arena, result = picture.arena, picture.result
     length, width = arena.size[0], arena.size[1]
-    axis.add_patch(
-        Rectangle((0, -width / 2), length, width, facecolor=FLOOR, edgecolor=INK, linewidth=1.2, zorder=0)
-    )
+    box = Rectangle((0, -width / 2), length, width, facecolor=FLOOR, edgecolor=INK, linewidth=1.2, zorder=0)
+    axis.add_patch(box)
     for x, y, radius in arena.poles:
         axis.add_patch(
             Circle((x, y), radius + arena.drone_radius, color=FAINT, alpha=0.45, linewidth=0, zorder=1)
@@ -100,6 +104,7 @@ def _plans(axis: Axes, picture: Picture) -> None:
             list(snapshot.paths[:, :, :2]), colors=CANDIDATE, linewidths=0.7, alpha=0.28, zorder=2
         )
         axis.add_collection(lines)
+        lines.set_clip_path(axis.patches[0])  # plans may leave the arena, the picture of it need not
         chosen = snapshot.paths[snapshot.index]
         axis.plot(chosen[:, 0], chosen[:, 1], color=CHOSEN, linewidth=1.7, zorder=7, solid_capstyle="round")
         axis.plot(chosen[0, 0], chosen[0, 1], "o", color=CHOSEN, markersize=3.5, zorder=7)
@@ -110,7 +115,7 @@ def _legend() -> list[Line2D]:
         Line2D([], [], color=FLOWN, linewidth=2.4, label="flown (truth)"),
         Line2D([], [], color=CHOSEN, linewidth=1.7, marker="o", markersize=3.5, label="chosen window"),
         Line2D([], [], color=CANDIDATE, linewidth=1.0, alpha=0.6, label="all K windows"),
-        Line2D([], [], color=POLE, marker="o", markersize=8, linewidth=0, label="pole (+ drone radius)"),
+        Line2D([], [], color=POLE, marker="o", markersize=8, linewidth=0, label="pole, + drone radius"),
         Line2D([], [], color=START, marker="o", markersize=8, linewidth=0, label="start"),
         Line2D([], [], color=GOAL, marker="*", markersize=12, linewidth=0, label="goal, 0.2 m"),
     ]

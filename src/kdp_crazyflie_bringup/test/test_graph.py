@@ -18,6 +18,7 @@ PACKAGE = Path(__file__).resolve().parents[1]
 HAS_LAUNCH = (
     importlib.util.find_spec("launch") is not None and importlib.util.find_spec("launch_ros") is not None
 )
+ARTIFACT = "/somewhere/artifact"
 RADIO = "radio://0/80/2M/E7E7E7E7E7"
 
 
@@ -26,7 +27,7 @@ def share(package: str) -> str:
 
 
 def by_name(**options: object) -> dict[str, NodeSpec]:
-    return {node.name: node for node in fly_nodes(share=share, **options)}
+    return {node.name: node for node in fly_nodes(share=share, **{"artifact": ARTIFACT, **options})}
 
 
 def test_simulated_and_real_differ_only_where_they_must():
@@ -72,7 +73,7 @@ def test_all_nodes_in_the_namespace_of_the_robot():
 )
 def test_impossible_graphs(options, named):
     with pytest.raises(ConfigError, match=named):
-        fly_nodes(share=share, **options)
+        fly_nodes(share=share, artifact=ARTIFACT, **options)
 
 
 @pytest.mark.parametrize(
@@ -90,7 +91,9 @@ def test_script_and_launch_file_take_the_same_arguments():
     assert {k: options[k] for k in LAUNCH_ARGUMENTS} == {
         k: default for k, (default, _) in LAUNCH_ARGUMENTS.items()
     }
-    assert len(fly_nodes(share=share, **{k: options[k] for k in LAUNCH_ARGUMENTS})) == 5
+    assert (
+        len(fly_nodes(share=share, **{k: options[k] for k in LAUNCH_ARGUMENTS} | {"artifact": ARTIFACT})) == 5
+    )
 
 
 def test_missing_package_is_one_line():
@@ -115,7 +118,13 @@ def normal(argv: list[str]) -> list[object]:
 @pytest.mark.skipif(
     not HAS_LAUNCH, reason="launch and launch_ros are not installed (they are not among the wheels)"
 )
-@pytest.mark.parametrize("options", [{}, {"backend": "real", "uri": RADIO, "name": "cf2", "candidates": 16}])
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"artifact": ARTIFACT},
+        {"artifact": ARTIFACT, "backend": "real", "uri": RADIO, "name": "cf2", "candidates": 16},
+    ],
+)
 def test_launch_file_gives_the_same_command_lines(options):
     """The real launch file, evaluated by the real launch; nothing is started."""
     from launch.utilities import perform_substitutions
