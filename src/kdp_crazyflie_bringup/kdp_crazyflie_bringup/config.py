@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import yaml
+
 from kdp_core.exceptions import ConfigError
 
 ROBOT_KEYS = {"enabled", "uri", "initial_position", "type", "battery", "firmware_params"}
@@ -99,7 +100,9 @@ def _robot(name: str, entry: Any, types: dict[str, Any], shared: dict[str, Any])
         groups = _mapping(level.get("firmware_params"), f"{owner}.firmware_params")
         for group, values in groups.items():
             place = f"{owner}.firmware_params.{group}"
-            params |= {f"{group}.{key}": _number(v, f"{place}.{key}") for key, v in _mapping(values, place).items()}
+            params |= {
+                f"{group}.{key}": _number(v, f"{place}.{key}") for key, v in _mapping(values, place).items()
+            }
     low = _number(battery.get("voltage_low", 3.2), f"{where}.battery.voltage_low")
     return RobotConfig(name, uri, own.get("enabled", True), (x, y, z), low, params)
 

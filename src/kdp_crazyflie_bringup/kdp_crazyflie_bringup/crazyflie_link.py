@@ -1,12 +1,12 @@
 # SPDX-License-Identifier: GPL-3.0-or-later
-"""cflib, made safe for a node: connecting with a time-out, state from one log block, sending that cannot block.
+"""cflib, made safe for a node: connecting with a time-out, one log block of state, sending that cannot block.
 
 What cflib 0.1.34 does and this file works around (seen on ``udp://`` links):
 - ``open_link`` waits for ever when one reply is lost: connecting runs in a thread with its own time-out.
 - a silent peer is never reported: `state_age_s` grows, and the owner watches it.
-- an error while sending closes the link inside ``send_packet``, joins the ping thread with a lock held that the
-  ping thread may be waiting for, and waits up to 1 s for the receiver: here the error only sets a flag and the
-  connecting thread cleans up; the ping thread is stopped after connecting.
+- an error while sending closes the link inside ``send_packet``, joins the ping thread with a lock held that
+  the ping thread may be waiting for, and waits up to 1 s for the receiver: here the error sets a flag and
+  the connecting thread cleans up; the ping thread is stopped after connecting.
 - ``close_link`` sends zero thrust: never called in flight, see `close`.
 """
 
@@ -18,7 +18,6 @@ import threading
 import time
 import zlib
 from collections.abc import Callable
-from dataclasses import dataclass, field
 from typing import Any
 
 import cflib.crtp
@@ -27,24 +26,7 @@ from cflib.crazyflie.log import LogConfig
 from cflib.crtp.crtpstack import CRTPPacket, CRTPPort
 
 from kdp_crazyflie_bringup.drone_state import LOG_VARIABLES, DroneState, state_from_log
-
-@dataclass(frozen=True)
-class LinkOptions:
-    """How to connect.
-
-    Attributes:
-        uri: link of the Crazyflie.
-        connect_timeout_s: an attempt that takes longer is given up.
-        reconnect_s: pause between attempts; 0: one attempt only.
-        period_ms: of the state packets, a multiple of 10.
-        firmware_params: written after connecting.
-    """
-
-    uri: str
-    connect_timeout_s: float = 5.0
-    reconnect_s: float = 1.0
-    period_ms: int = 20
-    firmware_params: dict[str, float] = field(default_factory=dict)
+from kdp_crazyflie_bringup.link_options import LinkOptions
 
 
 class CrazyflieLink:
@@ -80,7 +62,7 @@ class CrazyflieLink:
         self._thread.start()
 
     def close(self, in_flight: bool = False) -> None:
-        """Close the link. In flight no zero-thrust packet is sent, so the firmware goes on with what it does."""
+        """Close the link. In flight no zero-thrust packet is sent: the firmware goes on with what it does."""
         self._closing.set()
         self._broken.set()
         self._thread.join(3.0)
@@ -99,7 +81,9 @@ class CrazyflieLink:
 
     def send_velocity_world(self, vx: float, vy: float, vz: float, yaw_rate: float) -> int:
         """Send a velocity setpoint (m/s, rad/s) and return the CRC-32 of its bytes, 0 if there is no link."""
-        return self._send(lambda cf: cf.commander.send_velocity_world_setpoint(vx, vy, vz, math.degrees(yaw_rate)))
+        return self._send(
+            lambda cf: cf.commander.send_velocity_world_setpoint(vx, vy, vz, math.degrees(yaw_rate))
+        )
 
     def send_hover(self, vx: float, vy: float, yaw_rate: float, height: float) -> int:
         """Send a hover setpoint (body frame m/s, rad/s, m); returns as `send_velocity_world`."""
@@ -119,7 +103,7 @@ class CrazyflieLink:
         self._send(lambda cf: send(cf.high_level_commander))
 
     def high_level_answer(self) -> tuple[int, int] | None:
-        """Return (command, error number) of the answer to the last high-level command, None before it came."""
+        """Return (command, error number) answering the last command, None before."""
         return self._high_level_answer
 
     def arm(self, arm: bool, timeout_s: float = 0.3) -> tuple[bool, str]:
@@ -134,7 +118,7 @@ class CrazyflieLink:
         return (True, "") if granted and armed == arm else (False, "the Crazyflie refused the arming request")
 
     def emergency_stop(self) -> bool:
-        """Stop the motors for good; three times, because packets get lost. Returns whether there is a link."""
+        """Stop the motors for good, sent three times; returns whether there is a link."""
         for _ in range(3):
             self._send(lambda cf: cf.supervisor.send_emergency_stop())
         return self.connected
@@ -172,7 +156,8 @@ class CrazyflieLink:
         first_state = threading.Event()
 
         def failed(_uri: str, message: str) -> None:
-            failure[0] = next((s for s in message.splitlines() if s.startswith("Exception:")), message[:80])
+            lines = [line for line in message.splitlines() if line.startswith("Exception:")]
+            failure[0] = lines[0] if lines else message[:80]
             self._broken.set()
             done.set()
 
@@ -255,5 +240,5 @@ def _tear_down(cf: Any, in_flight: bool) -> None:
             cf.link = None
             link.close()
         cf.close_link()
-    except Exception:  # noqa: BLE001 - cflib raises bare exceptions here, and the link is gone either way
+    except Exception:
         return

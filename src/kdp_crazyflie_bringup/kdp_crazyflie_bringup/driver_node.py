@@ -8,22 +8,22 @@ from collections.abc import Callable
 from typing import Any
 
 from geometry_msgs.msg import PoseStamped
-from kdp_core.exceptions import ConfigError, KdpError
 from kdp_msgs.msg import Hover, Position, RobotStatus, Timing, VelocityWorld
 from kdp_msgs.srv import Arm, GoTo, Land, Takeoff, Trigger
-from kdp_planner_ros.process import run
 from nav_msgs.msg import Odometry
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
+from kdp_core.exceptions import ConfigError, KdpError
 from kdp_crazyflie_bringup import driver_messages
 from kdp_crazyflie_bringup.crazyflie_link import CrazyflieLink
 from kdp_crazyflie_bringup.driver_parameters import LIVE, declare_parameters, parameter_values, settings_from
 from kdp_crazyflie_bringup.drone_state import DroneState
 from kdp_crazyflie_bringup.flight_control import FlightControl, NotFlying
 from kdp_crazyflie_bringup.safety import CommandRefused
+from kdp_planner_ros.process import run
 
 UPDATE_S = 0.04
 LAND_ON_EXIT_S = 4.5
@@ -32,7 +32,7 @@ TIMING = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
 
 
 class CrazyflieDriver(LifecycleNode):
-    """Publishes the state from cflib's thread; commands and services run in the executor and never block long."""
+    """Publishes the state from cflib's thread; commands and services run in the executor."""
 
     def __init__(self, **node_options: Any) -> None:
         super().__init__("crazyflie_driver", **node_options)
@@ -50,7 +50,9 @@ class CrazyflieDriver(LifecycleNode):
         self.create_subscription(Hover, "cmd_hover", self._on_hover, NEWEST)
         self.create_subscription(Position, "cmd_position", self._on_position, NEWEST)
         self._serve(Arm, "arm", lambda c, r: c.arm(r.arm))
-        self._serve(Takeoff, "takeoff", lambda c, r: c.takeoff(r.height, _seconds(r.duration), time.monotonic()))
+        self._serve(
+            Takeoff, "takeoff", lambda c, r: c.takeoff(r.height, _seconds(r.duration), time.monotonic())
+        )
         self._serve(Land, "land", lambda c, r: c.land(_seconds(r.duration), time.monotonic(), r.height))
         self._serve(GoTo, "go_to", self._go_to)
         self._serve(Trigger, "emergency", lambda c, _r: c.emergency())

@@ -71,7 +71,12 @@ def noisy(truth: Truth, noise: StateNoise, rng: np.random.Generator) -> Truth:
     a, b, c = 0.5 * noise.attitude_rad * draw[6:]
     # Right-multiplication by a small rotation given in the body frame.
     turned = np.array(
-        [x + w * a + y * c - z * b, y + w * b + z * a - x * c, z + w * c + x * b - y * a, w - x * a - y * b - z * c]
+        [
+            x + w * a + y * c - z * b,
+            y + w * b + z * a - x * c,
+            z + w * c + x * b - y * a,
+            w - x * a - y * b - z * c,
+        ]
     )
     return Truth(
         position=truth.position + noise.position_m * draw[:3],

@@ -52,7 +52,7 @@ def clamp_to(code: int, value: float) -> float | int:
         return float(value)
     bits = 8 * struct.calcsize(fmt)
     low, high = (-(1 << bits - 1), (1 << bits - 1) - 1) if fmt.islower() else (0, (1 << bits) - 1)
-    return min(max(int(round(value)), low), high)
+    return min(max(round(value), low), high)
 
 
 @dataclass

@@ -6,12 +6,12 @@ from __future__ import annotations
 import math
 import time
 from collections.abc import Callable
-from dataclasses import dataclass
 from typing import Any
 
 from kdp_crazyflie_bringup.drone_state import DroneState
 from kdp_crazyflie_bringup.firmware_supervisor import Info
 from kdp_crazyflie_bringup.flight_phase import Facts, FlightPhases, Order, Phase, Timeouts
+from kdp_crazyflie_bringup.high_level_sender import HighLevelSender
 from kdp_crazyflie_bringup.safety import (
     CommandRefused,
     Limits,
@@ -24,7 +24,6 @@ from kdp_crazyflie_bringup.safety import (
 )
 
 VERTICAL_SPEED = 0.4
-RESEND_S, MAX_SENDS = 0.1, 5
 ARMED_WAIT_S = 0.3
 LINK_TIMEOUT_S = 2.0  # without state for so long the link is given up and opened again
 
@@ -36,21 +35,8 @@ class NotFlying(CommandRefused):
     """A motion command came while the drone does not take any; not counted as a refused command."""
 
 
-@dataclass
-class Pending:
-    """A high-level command that has not been acknowledged yet."""
-
-    send: Callable[[Any], None]
-    sent_s: float
-    sends: int = 1
-
-
 class FlightControl:
     """Executes commands within the limits and watches over the flight.
-
-    Low-level setpoints hide the high-level commander. A high-level command is therefore sent first, and only
-    when the firmware has acknowledged it, the low-level setpoints are given up: the other way round, one lost
-    packet would stop the motors in the air.
 
     Args:
         link: a `CrazyflieLink`.
@@ -65,7 +51,7 @@ class FlightControl:
         self.phases = FlightPhases(timeouts)
         self.refused = self.limited = 0
         self.command_s: float | None = None
-        self._pending: Pending | None = None
+        self._high_level = HighLevelSender(link, report)
         self._hold_height = 1.0
         self._emergency = False
 
@@ -128,7 +114,7 @@ class FlightControl:
             return False, f"height must be {self.limits.min_height:g} to {self.limits.fence_max[2]:g} m"
         duration = duration_s if duration_s > 0 else height / VERTICAL_SPEED
         self.link.notify_setpoints_stop()
-        self._high_level(lambda commander: commander.takeoff(height, duration, yaw=None), now_s)
+        self._high_level.send(lambda commander: commander.takeoff(height, duration, yaw=None), now_s)
         self.phases.took_off(now_s, duration)
         self.guard.restart()
         return True, f"taking off to {height:g} m in {duration:.1f} s"
@@ -141,7 +127,7 @@ class FlightControl:
             return self.arm(False)
         z = self.link.state.position[2]
         duration = duration_s if duration_s > 0 else max(1.5, (z - height) / VERTICAL_SPEED)
-        self._high_level(lambda commander: commander.land(height, duration, yaw=None), now_s)
+        self._high_level.send(lambda commander: commander.land(height, duration, yaw=None), now_s)
         self.phases.landing(now_s, duration)
         return True, f"landing in {duration:.1f} s"
 
@@ -160,7 +146,7 @@ class FlightControl:
             return False, str(refusal)
         least = math.dist((x, y, z), state.position) * 2.2 / self.limits.max_horizontal
         duration = max(duration_s, least, 0.5)
-        self._high_level(lambda commander: commander.go_to(x, y, z, yaw, duration), now_s)
+        self._high_level.send(lambda commander: commander.go_to(x, y, z, yaw, duration), now_s)
         self.phases.handed_over()
         self.guard.restart()
         return True, f"going there in {duration:.1f} s"
@@ -170,7 +156,7 @@ class FlightControl:
         if not self.link.connected:
             return False, self._no_state()
         if self.phases.phase in (Phase.ACTIVE, Phase.HOLDING):
-            self._high_level(lambda commander: commander.go_to(0, 0, 0, 0, 0.5, relative=True), now_s)
+            self._high_level.send(lambda commander: commander.go_to(0, 0, 0, 0, 0.5, relative=True), now_s)
             self.phases.handed_over()
             self.guard.restart()
             return True, "the high-level commander holds the position"
@@ -179,7 +165,7 @@ class FlightControl:
 
     def emergency(self) -> Answer:
         """Stop the motors for good; repeated until the state confirms it."""
-        self._pending = None
+        self._high_level.forget()
         self._emergency = True
         if not self.link.emergency_stop():
             return False, self._no_state()
@@ -196,7 +182,9 @@ class FlightControl:
         self.limited += result.limited
         return self._commanded(self.link.send_velocity_world(*result.values), now_s)
 
-    def hover(self, velocity: tuple[float, float], yaw_rate: float, z: float, age_s: float | None, now_s: float) -> int:
+    def hover(
+        self, velocity: tuple[float, float], yaw_rate: float, z: float, age_s: float | None, now_s: float
+    ) -> int:
         """Send a hover command (m/s, body; rad/s; m). Raises CommandRefused."""
         state = self._ready((*velocity, yaw_rate, z), age_s)
         result = limit_hover(velocity, yaw_rate, z, state.yaw, state.position, self.guard, now_s)
@@ -218,7 +206,7 @@ class FlightControl:
 
     def update(self, now_s: float) -> None:
         """Do what is due; to be called at 20 Hz or faster."""
-        self._poll(now_s)
+        self._high_level.poll(now_s)
         state = self.link.state
         if state is None:
             return
@@ -239,7 +227,7 @@ class FlightControl:
         order = self.phases.update(now_s, facts)
         if self.phases.phase is not before and self.phases.phase is Phase.HOLDING:
             self._hold_height = min(max(state.position[2], self.limits.min_height), self.limits.fence_max[2])
-            self._pending = None
+            self._high_level.forget()
             self.guard.restart()
             self._report("error", f"{self.phases.fault}: hovering, then landing")
         if order is Order.HOVER:
@@ -251,25 +239,6 @@ class FlightControl:
                 self.phases.landing(now_s, 0.0)
         elif order is Order.DISARM:
             self.link.arm(False, timeout_s=0.0)
-
-    def _poll(self, now_s: float) -> None:
-        pending = self._pending
-        if pending is None:
-            return
-        answer = self.link.high_level_answer()
-        if answer is not None or pending.sends >= MAX_SENDS:
-            self._pending = None
-            if answer is not None and answer[1] != 0:
-                self._report("error", f"the firmware refused high-level command {answer[0]}: error {answer[1]}")
-                return
-            self.link.notify_setpoints_stop()
-        elif now_s - pending.sent_s >= RESEND_S:
-            pending.sent_s, pending.sends = now_s, pending.sends + 1
-            self.link.high_level(pending.send)
-
-    def _high_level(self, send: Callable[[Any], None], now_s: float) -> None:
-        self._pending = Pending(send, now_s)
-        self.link.high_level(send)
 
     def _ready(self, values: tuple[float, ...], age_s: float | None) -> DroneState:
         try:
@@ -286,7 +255,7 @@ class FlightControl:
         return state
 
     def _commanded(self, crc: int, now_s: float) -> int:
-        self._pending = None
+        self._high_level.forget()
         self.command_s = now_s
         self.phases.commanded(now_s)
         return crc

@@ -135,12 +135,15 @@ class FlightPhases:
             self._hold(now_s, "geofence")
         elif stale and self.phase is not Phase.HOLDING:
             self._hold(now_s, "state_stale")
-        elif self.phase is Phase.ACTIVE and self._command_s is not None:
-            if now_s - self._command_s > self.timeouts.command_s:
-                self._hold(now_s, "command_timeout")
+        elif self.phase is Phase.ACTIVE and self._command_age_s(now_s) > self.timeouts.command_s:
+            self._hold(now_s, "command_timeout")
         if self.phase is not Phase.HOLDING:
             return Order.NOTHING
         return Order.LAND if now_s - self._until_s > self.timeouts.hover_s else Order.HOVER
+
+    def _command_age_s(self, now_s: float) -> float:
+        """Age of the newest low-level command, 0 while the high-level commander holds the drone."""
+        return 0.0 if self._command_s is None else now_s - self._command_s
 
     def _hold(self, now_s: float, fault: str) -> None:
         self.phase, self.fault, self._until_s = Phase.HOLDING, fault, now_s

@@ -5,14 +5,15 @@ from __future__ import annotations
 
 from typing import Any
 
-from kdp_core.exceptions import KdpError
-from kdp_core.sim.arena import MAX_POLES, Arena
 from kdp_msgs.msg import Cylinder, Obstacles
-from kdp_planner_ros.process import run
 from rcl_interfaces.msg import IntegerRange, ParameterDescriptor, SetParametersResult
 from rclpy.node import Node
 from rclpy.parameter import Parameter
 from rclpy.qos import DurabilityPolicy, QoSProfile, ReliabilityPolicy
+
+from kdp_core.exceptions import KdpError
+from kdp_core.sim.arena import MAX_POLES, Arena
+from kdp_planner_ros.process import run
 
 LATCHED = QoSProfile(
     depth=1, reliability=ReliabilityPolicy.RELIABLE, durability=DurabilityPolicy.TRANSIENT_LOCAL
@@ -42,7 +43,9 @@ class ObstacleServer(Node):
             "poles", 16, ParameterDescriptor(description="Number of poles.", integer_range=[poles])
         )
         self.declare_parameter(
-            "world_file", "", ParameterDescriptor(description="YAML file of an arena; wins over seed and poles.")
+            "world_file",
+            "",
+            ParameterDescriptor(description="YAML file of an arena; wins over seed and poles."),
         )
         self.declare_parameter(
             "frame_id", "world", ParameterDescriptor(description="Frame of the obstacles.", read_only=True)

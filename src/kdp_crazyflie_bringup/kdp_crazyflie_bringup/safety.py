@@ -69,7 +69,9 @@ def require_fresh(age_s: float | None, limits: Limits) -> None:
         CommandRefused: older than `max_command_age_s`.
     """
     if age_s is not None and age_s > limits.max_command_age_s:
-        raise CommandRefused(f"command is {age_s:.2f} s old, at most {limits.max_command_age_s:g} s are accepted")
+        raise CommandRefused(
+            f"command is {age_s:.2f} s old, at most {limits.max_command_age_s:g} s are accepted"
+        )
 
 
 def outside_fence(position: Vector, limits: Limits, margin: float = 0.0) -> bool:
@@ -174,4 +176,6 @@ def check_position(goal: Vector, yaw: float, limits: Limits) -> None:
     if outside_fence(goal, limits):
         raise CommandRefused(f"position ({goal[0]:g}, {goal[1]:g}, {goal[2]:g}) is outside the fence")
     if goal[2] < limits.min_height:
-        raise CommandRefused(f"position is at {goal[2]:g} m, below the minimum height of {limits.min_height:g} m")
+        raise CommandRefused(
+            f"position is at {goal[2]:g} m, below the minimum height of {limits.min_height:g} m"
+        )

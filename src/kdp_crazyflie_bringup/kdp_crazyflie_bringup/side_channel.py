@@ -9,17 +9,17 @@ Datagrams of JSON on UDP port 19851. Each command gets one reply ``{"ok": true, 
                                                             replies with ``arena`` and ``seed``
 ``{"cmd": "reset", "arena": {...}}``                        as above with a given `kdp_core.sim.arena.Arena`
 ``{"cmd": "freeze", "seconds": s}``                         packets are lost both ways for s seconds
-``{"cmd": "link", "delay_ms": d, "jitter_ms": j, "loss": p}`` faults of the CRTP link, both ways
+``{"cmd": "link", "delay_ms": d, "jitter_ms": j, "loss": p}`` faults of the link, both ways
 ``{"cmd": "battery", "volts": v}``                          set the measured battery voltage
 ``{"cmd": "subscribe", "port": N}``                         send truth and receipts to port N of the caller
-``{"cmd": "status"}``                                       replies with one truth message and the link's faults
+``{"cmd": "status"}``                                       replies with truth and the link's faults
 ``{"cmd": "quit"}``                                         stop the process
 =========================================================== ==================================================
 
-Subscribers get, at 50 Hz, ``{"type": "truth", "t_ns", "position", "velocity", "quaternion", "collided", "outside",
-"locked", "flying", "armed", "battery_v", "seed"}`` (m, m/s, x y z w; collided and outside are latched until the next
-reset) and, for each setpoint packet that reaches the firmware, ``{"type": "receipt", "receipt_ns", "crc"}`` with
-CLOCK_MONOTONIC nanoseconds and the CRC-32 of the packet's data without its header byte.
+Subscribers get, at 50 Hz, ``{"type": "truth", "t_ns", "position", "velocity", "quaternion", "collided",
+"outside", "locked", "flying", "armed", "battery_v", "seed"}`` (m, m/s, x y z w; collided and outside are kept
+until the next reset) and, for each setpoint packet that reaches the firmware, ``{"type": "receipt",
+"receipt_ns", "crc"}`` with CLOCK_MONOTONIC nanoseconds and the CRC-32 of the data without header.
 """
 
 from __future__ import annotations

@@ -17,13 +17,13 @@ from typing import Any
 from kdp_core.exceptions import ConfigError, KdpError
 from kdp_core.sim.arena import Arena
 from kdp_core.sim.crazyflie import Crazyflie
-
 from kdp_crazyflie_bringup import side_channel
 from kdp_crazyflie_bringup.crtp import Port
 from kdp_crazyflie_bringup.firmware import Firmware
 from kdp_crazyflie_bringup.firmware_estimate import StateNoise
 from kdp_crazyflie_bringup.firmware_supervisor import State
 from kdp_crazyflie_bringup.link_faults import DelayLine, LinkQuality
+from kdp_crazyflie_bringup.sim_options import parse
 
 TICK_S = 0.004
 TRUTH_PERIOD_S = 0.020
@@ -118,7 +118,11 @@ class SimProcess:
         """Hand packets that have arrived to the firmware."""
         for datagram in self.up.take(now):
             if datagram[0] >> 4 == Port.SETPOINT and datagram[0] & 0x03 == 0:
-                receipt = {"type": "receipt", "receipt_ns": time.monotonic_ns(), "crc": zlib.crc32(datagram[1:])}
+                receipt = {
+                    "type": "receipt",
+                    "receipt_ns": time.monotonic_ns(),
+                    "crc": zlib.crc32(datagram[1:]),
+                }
                 self._publish(receipt)
             for answer in self.firmware.receive(datagram):
                 self.down.put(answer, now)
@@ -210,27 +214,6 @@ def _bind(port: int) -> socket.socket:
         raise ConfigError(f"cannot listen on UDP port {port}: {error}") from None
     sock.setblocking(False)
     return sock
-
-
-def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
-    """Parse the command line; ROS arguments are ignored, this process is no node."""
-    parser = argparse.ArgumentParser(prog="crazyflie_sim", description=__doc__)
-    parser.add_argument("--port", type=int, default=side_channel.CRTP_PORT, help="CRTP, udp://127.0.0.1:PORT")
-    parser.add_argument("--control-port", type=int, default=side_channel.CONTROL_PORT, help="side channel")
-    parser.add_argument("--seed", type=int, default=0, help="seed of the world and of the noise")
-    parser.add_argument("--poles", type=int, default=16, help="number of poles")
-    parser.add_argument("--world", help="YAML file of an arena instead of --seed and --poles")
-    parser.add_argument("--delay-ms", type=float, default=0.0, help="delay of the link, each way")
-    parser.add_argument("--jitter-ms", type=float, default=0.0, help="uniform jitter on top")
-    parser.add_argument("--loss", type=float, default=0.0, help="probability of losing a packet")
-    parser.add_argument("--noise-position", type=float, default=0.002, help="noise of the estimate, m")
-    parser.add_argument("--noise-velocity", type=float, default=0.01, help="noise of the estimate, m/s")
-    parser.add_argument("--noise-attitude", type=float, default=0.002, help="noise of the estimate, rad")
-    parser.add_argument("--auto-arm", action="store_true", help="arm by itself, as a brushed Crazyflie 2.1")
-    arguments = list(sys.argv[1:] if argv is None else argv)
-    if "--ros-args" in arguments:
-        arguments = arguments[: arguments.index("--ros-args")]
-    return parser.parse_args(arguments)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
