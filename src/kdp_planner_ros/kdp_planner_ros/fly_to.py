@@ -64,8 +64,8 @@ class FlyToServer:
         ended: Future = Future()
         try:
             position = self._read_goal(request.goal)
-            if not (np.isfinite([request.tolerance, request.timeout_s]).all() and request.tolerance >= 0):
-                raise InputError("tolerance and timeout_s must be finite, tolerance not negative")
+            if not (0 <= request.tolerance < np.inf and 0 <= request.timeout_s < np.inf):
+                raise InputError("tolerance and timeout_s must be finite and not negative")
         except InputError as error:
             handle.abort()
             return _message(GoalResult(False, GoalCode.GOAL_REFUSED, str(error), 0.0, float("nan"), 0))

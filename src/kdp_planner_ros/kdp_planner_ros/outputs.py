@@ -125,7 +125,7 @@ class PlanOutputs:
                 chosen=decision.path,
                 goal=inputs["goal"],
                 poles=inputs.get("poles", np.zeros((0, 3))),
-                position=inputs["position"],
+                position=inputs.get("position", inputs["goal"]),
                 safe_reason=decision.reason if decision.safe else "",
             )
             self._markers.publish(array)

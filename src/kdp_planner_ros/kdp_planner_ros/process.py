@@ -1,5 +1,6 @@
 """Start and stop of a node's process, the same for all nodes of this package."""
 
+import gc
 import signal
 import sys
 from collections.abc import Callable
@@ -40,6 +41,9 @@ def run(make_node: Callable[[], Any], stop: Callable[[Any], None]) -> None:
         except RCLError as error:
             raise KdpError(f"cannot start: {error}") from None
         node = make_node()
+        # What start-up made stays for good: a full collection that walks it costs a control period.
+        gc.collect()
+        gc.freeze()
         executor = SingleThreadedExecutor()
         executor.add_node(node)
         executor.spin()

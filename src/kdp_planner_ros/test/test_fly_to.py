@@ -109,6 +109,12 @@ def test_refused(client):
     assert "'map'" in result.reason and "'world'" in result.reason
 
 
+@pytest.mark.parametrize("options", [{"tolerance": float("nan")}, {"timeout_s": -1.0}])
+def test_wrong_options_are_refused(client, options):
+    _, future = client.send(**options)
+    assert client.result(future)[1].error_code == FlyTo.Result.GOAL_REFUSED
+
+
 def test_deactivated(client, flight):
     _, future = client.send()
     flight.send_odom()
