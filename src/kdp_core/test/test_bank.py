@@ -79,6 +79,18 @@ def test_distances_hold_with_many_ties(
         assert len(set(indices[anchor, filled])) == len(away)
 
 
+def test_tight_clusters_far_apart_are_ordered_beyond_float32_products() -> None:
+    """Squared norms of 2e7 against squared distances of 1e-3: products in float32 cannot tell them apart."""
+    rng = np.random.default_rng(4)
+    keys = (1000.0 * np.repeat([-1.0, 1.0], 60)[:, None] + 0.01 * rng.normal(size=(120, 20))).astype(
+        np.float32
+    )
+    groups = np.arange(120) // 2
+    indices = neighbours(keys, 5, groups)[0]
+    for anchor in range(0, 120, 7):
+        assert indices[anchor].tolist() == brute_force(keys, 5, groups, 1, anchor)[0]
+
+
 @pytest.mark.parametrize("size", [2, 20])
 def test_an_anchor_precedes_its_exact_copies(size: int) -> None:
     keys = np.ones((200, size), np.float32)
