@@ -1,9 +1,9 @@
 """Store episodes as a Minari data set, fast enough for many short ones.
 
-Minari's own `create_dataset_from_buffers` makes resizable, chunked arrays: measured at 3.3 ms of CPU time
-to write and 24 kB on disk for a 50-step episode of three observation channels. The same layout with compact arrays
-takes 0.8 ms and 5.6 kB; Minari reads it like its own and can append episodes to it. The cost is
-per array, not per step.
+Minari's own `create_dataset_from_buffers` makes resizable, chunked arrays: measured at 3.3 ms of CPU time to
+write and 24 kB on disk for a 50-step episode of three observation channels. The same layout with compact
+arrays takes 0.8 ms and 5.6 kB; Minari reads it like its own and can append episodes to it. The cost is per
+array, not per step.
 """
 
 from collections.abc import Callable, Iterable, Mapping
