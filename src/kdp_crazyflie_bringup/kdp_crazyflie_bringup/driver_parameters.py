@@ -50,9 +50,9 @@ _DECLARED = {
     "min_height": _Declared(_LIMITS.min_height, "No command goes below this height, m.", 0.0, 2.0, True),
     "max_command_age": _Declared(
         _LIMITS.max_command_age_s, "Stamped commands older are refused, s.", 0.02, 10.0, True),
-    "command_timeout": _Declared(_TIMES.command_s, "Without commands for so long: hover, s.", 0.05, 1.0, True),
-    "hover_timeout": _Declared(_TIMES.hover_s, "After so long in hover: land, s.", 0.0, 60.0, True),
-    "state_timeout": _Declared(_TIMES.state_s, "A state older than this is a fault, s.", 0.05, 0.4, True),
+    "command_timeout": _Declared(_TIMES.command_s, "Without commands: hover, s.", 0.05, 1.0, True),
+    "hover_timeout": _Declared(_TIMES.hover_s, "Then, after hovering so long: land, s.", 0.0, 60.0, True),
+    "state_timeout": _Declared(_TIMES.state_s, "Older states are a fault, s.", 0.05, 0.4, True),
     "battery_low": _Declared(_TIMES.battery_low_v, "Below this voltage for 0.5 s: land, V.", 2.8, 4.2, True),
 }  # fmt: skip
 LIVE = frozenset(name for name, item in _DECLARED.items() if item.live)

@@ -76,6 +76,7 @@ class FlightPhases:
         self._until_s = 0.0
         self._command_s: float | None = None
         self._battery_since_s: float | None = None
+        self._stale_since_s: float | None = None
 
     @property
     def in_flight(self) -> bool:
@@ -133,12 +134,13 @@ class FlightPhases:
             self.phase = Phase.ACTIVE
         if facts.outside and not stale and self.fault != "geofence":
             self._hold(now_s, "geofence")
-        elif stale and self.phase is not Phase.HOLDING:
+        elif stale and self._command_s is not None and self.phase is not Phase.HOLDING:
             self._hold(now_s, "state_stale")
         elif self.phase is Phase.ACTIVE and self._command_age_s(now_s) > self.timeouts.command_s:
             self._hold(now_s, "command_timeout")
         if self.phase is not Phase.HOLDING:
-            return Order.NOTHING
+            # The high-level commander flies and needs nobody: leave it alone unless the state stays away.
+            return Order.LAND if self._stale_for_s(now_s, stale) > self.timeouts.hover_s else Order.NOTHING
         return Order.LAND if now_s - self._until_s > self.timeouts.hover_s else Order.HOVER
 
     def _command_age_s(self, now_s: float) -> float:
@@ -147,6 +149,17 @@ class FlightPhases:
 
     def _hold(self, now_s: float, fault: str) -> None:
         self.phase, self.fault, self._until_s = Phase.HOLDING, fault, now_s
+
+    def _stale_for_s(self, now_s: float, stale: bool) -> float:
+        """Return for how long the state has been stale, and keep the fault in step with it."""
+        if not stale:
+            self._stale_since_s = None
+            self.fault = "" if self.fault == "state_stale" else self.fault
+            return 0.0
+        self.fault = "state_stale"
+        if self._stale_since_s is None:
+            self._stale_since_s = now_s
+        return now_s - self._stale_since_s
 
     def _battery_low(self, now_s: float, facts: Facts) -> bool:
         if not facts.battery_v < self.timeouts.battery_low_v:

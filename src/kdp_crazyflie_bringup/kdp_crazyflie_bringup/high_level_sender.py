@@ -2,8 +2,8 @@
 """Sends a high-level command until the firmware has it, then gives up the low-level setpoints.
 
 Low-level setpoints hide the high-level commander, and a high-level commander without a command stops the
-motors. So the command goes first, and only its acknowledgement is followed by "notify setpoints stop": the other
-way round, one lost packet would stop the motors in the air.
+motors. So the command goes first, and only its acknowledgement is followed by "notify setpoints stop": the
+other way round, one lost packet would stop the motors in the air.
 """
 
 from __future__ import annotations

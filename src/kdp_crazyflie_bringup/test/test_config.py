@@ -27,7 +27,7 @@ def test_own_values_win_over_type_and_all(tmp_path):
     robots = load_robots(path)
     assert robots["a"].voltage_low == 3.3 and robots["b"].voltage_low == 3.4
     assert robots["a"].firmware_params == {"g.x": 1, "g.y": 2, "g.z": 3}
-    with pytest.raises(ConfigError, match="b.enabled"):
+    with pytest.raises(ConfigError, match=r"b\.enabled"):
         load_robot(path, "b")
     with pytest.raises(ConfigError, match="no robot 'c', there are a, b"):
         load_robot(path, "c")

@@ -73,6 +73,16 @@ def test_stale_state_hovers_and_then_lands(flying):
     assert flying.update(5.2, replace(GOOD, state_age_s=2.4)) is Order.LAND
 
 
+def test_stale_state_leaves_the_high_level_commander_alone_at_first():
+    phases = FlightPhases(Timeouts())
+    phases.took_off(0.0, 2.0)
+    stale = replace(GOOD, state_age_s=0.5)
+    assert phases.update(2.5, stale) is Order.NOTHING and phases.fault == "state_stale"
+    assert phases.update(3.0, GOOD) is Order.NOTHING and not phases.fault
+    assert phases.update(4.0, stale) is Order.NOTHING
+    assert phases.update(6.1, stale) is Order.LAND
+
+
 def test_outside_the_fence_commands_are_refused_and_it_lands(flying):
     assert flying.update(3.1, replace(GOOD, outside=True)) is Order.HOVER and flying.fault == "geofence"
     assert not flying.takes_commands
