@@ -147,6 +147,16 @@ class Controller:
     def _cost(self, windows: np.ndarray, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
         cost, valid = self.task.costs(windows, inputs)
         if self.options.stay > 0 and self._path is not None:
-            paths = self.task.paths(windows, inputs)
-            cost = cost + self.options.stay * np.linalg.norm(paths - self._path, axis=-1).mean(axis=1)
+            left = self.task.paths(windows, inputs)[:, :-1] - self._advanced(self._path)
+            cost = cost + self.options.stay * np.linalg.norm(left, axis=-1).mean(axis=1)
         return cost, valid
+
+    def _advanced(self, path: np.ndarray) -> np.ndarray:
+        """The last path (H, 3) as it should look now, (H - 1, 3): moved on by the time since it was planned.
+
+        Without this, staying would reward whoever lags behind.
+        """
+        share = self._age / self.spec.stride
+        row = min(int(share), self.spec.horizon - 2)
+        here = np.minimum(np.arange(self.spec.horizon - 1) + row, self.spec.horizon - 2)
+        return path[here] + (share - row) * (path[here + 1] - path[here])

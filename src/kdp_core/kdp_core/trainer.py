@@ -6,7 +6,8 @@ import copy
 import math
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass
+from dataclasses import field as setting
 from pathlib import Path
 from typing import Any, Literal
 
@@ -47,7 +48,7 @@ class TrainConfig:
     """tau_kappa: how fast a neighbour's weight falls with its key distance."""
     beta: float = 0.0
     """Extra pull of the samples' mean onto the neighbours' mean (field joint)."""
-    kdp: KdpOptions = field(default_factory=KdpOptions)
+    kdp: KdpOptions = setting(default_factory=KdpOptions)
     """Switches of the paper's field (Table IV)."""
     action_weight: float = 1.0
     """lambda_a, applied in the window before the decoder's coordinates are taken (1: equal to states)."""
@@ -65,9 +66,9 @@ class TrainConfig:
     """Components of the fixed PCA decoder; 0: none."""
     condition_noise: float = 0.02
     """Standard deviation of noise on the whitened condition, against state noise."""
-    network: NetworkSize = field(default_factory=NetworkSize)
+    network: NetworkSize = setting(default_factory=NetworkSize)
     """Sizes of the networks."""
-    scorer: ScorerConfig = field(default_factory=ScorerConfig)
+    scorer: ScorerConfig = setting(default_factory=ScorerConfig)
     """Training of the scorer."""
     seed: int = 0
     """Seed of initialisation and sampling."""

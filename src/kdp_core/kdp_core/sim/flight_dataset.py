@@ -29,7 +29,7 @@ def collect_flights(
     """
     metadata = {
         "algorithm_name": "randomised cost-to-go expert, simulated Crazyflie",
-        "author": "KDP",
+        "author": {"KDP"},
         "description": "flights through poles; observations: position, velocity (world), goal; see options for poles",
         "code_version": __version__,
         "collect_options": asdict(options),

@@ -1,0 +1,160 @@
+"""A training run end to end: data -> windows -> neighbourhood -> generator -> scorer -> artifact."""
+
+from __future__ import annotations
+
+import json
+import os
+import platform
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+from torch.utils.tensorboard import SummaryWriter
+
+from kdp_core import __version__
+from kdp_core.exceptions import ConfigError
+from kdp_core.export import export_artifact
+from kdp_core.neighbourhood import Neighbourhood
+from kdp_core.prepare import Prepared, prepare
+from kdp_core.run_config import RunConfig
+from kdp_core.scorer import train_scorer
+from kdp_core.sim.flight_dataset import collect_flights
+from kdp_core.tasks import Task, make_task
+from kdp_core.tasks.generic import generic_task
+from kdp_core.trainer import Progress as Step
+from kdp_core.trainer import Trainer
+from kdp_core.windows import keys
+
+
+LINE_EVERY_S = 10.0
+
+
+class Display:
+    """One progress bar per phase on the terminal, the same numbers to TensorBoard."""
+
+    def __init__(self, log_dir: Path) -> None:
+        self.console = Console()
+        self.writer = SummaryWriter(str(log_dir))
+
+    @contextmanager
+    def phase(self, name: str, total: int) -> Iterator[Callable[..., None]]:
+        """A bar (a line every few seconds where the output is no terminal); gives ``update(done, note, total=None)``."""
+        columns = (TextColumn("{task.description:<12}"), BarColumn(30), TextColumn("{task.fields[note]}"), TimeRemainingColumn())
+        shown = time.monotonic()
+        with Progress(*columns, console=self.console, disable=not self.console.is_terminal) as bar:
+            row = bar.add_task(name, total=total, note="")
+
+            def update(done: float, note: str = "", total: float | None = None) -> None:
+                nonlocal shown
+                bar.update(row, completed=done, note=note, total=total)
+                if not self.console.is_terminal and time.monotonic() - shown > LINE_EVERY_S:
+                    print(f"{name}: {note}", flush=True)
+                    shown = time.monotonic()
+
+            yield update
+
+    def scalars(self, step: int, **values: float) -> None:
+        """Numbers of one step for TensorBoard."""
+        for name, value in values.items():
+            if np.isfinite(value):
+                self.writer.add_scalar(name, value, step)
+
+
+def run_training(config: RunConfig, plain: dict[str, Any]) -> Path:
+    """Run (or go on with) training and return the artifact's path. Raises KdpError on anything a user got wrong."""
+    torch.set_num_threads(config.threads)
+    config.out.mkdir(parents=True, exist_ok=True)
+    target = config.artifact or config.out / "artifact"
+    display = Display(config.out / "tensorboard")
+    start = time.monotonic()
+    prepared, task = _data(config, display)
+    neighbourhood = _neighbourhood(prepared, config, display)
+    trainer = Trainer(prepared.batch, prepared.spec, config.train, config.out, neighbourhood)
+    if trainer.resume():
+        display.console.print(f"going on from step {trainer.step} of {trainer.path}")
+    with display.phase("generator", config.train.steps) as update:
+
+        def show(step: Step) -> None:
+            update(
+                step.step,
+                f"{step.step}/{step.steps} loss {step.loss:.4f} drift {step.magnitude:+.2f} spread {step.spread:.2f} "
+                f"{step.steps_per_s:.0f} steps/s",
+            )
+            display.scalars(step.step, loss=step.loss, raw_drift=step.magnitude, spread=step.spread, steps_per_s=step.steps_per_s)
+
+        model = trainer.run(show)
+    model.requires_grad_(True)
+    with display.phase("scorer", config.train.scorer.steps) as update:
+
+        def show_scorer(step: int, steps: int, loss: float, rate: float) -> None:
+            update(step, f"{step}/{steps} loss {loss:.4f} {rate:.0f} steps/s")
+            display.scalars(step, scorer_loss=loss)
+
+        labeller = task if hasattr(task, "labels") else None
+        correlation = train_scorer(model, prepared.batch, config.train.scorer, labeller, config.train.seed, show_scorer)
+    display.writer.close()
+    provenance = {
+        "field": config.train.field,
+        "seed": config.train.seed,
+        "data_id": prepared.data_id,
+        "data_sha256": prepared.data_hash,
+        "episodes": prepared.episodes,
+        "windows": len(prepared.batch),
+        "configuration": json.loads(json.dumps(plain, default=str)),
+        "metrics": {"scorer_rank_correlation": round(correlation, 4)},
+        "code_version": __version__,
+        "torch": torch.__version__,
+        "machine": f"{platform.machine()}, {os.cpu_count()} cores",
+        "seconds": round(time.monotonic() - start, 1),
+    }
+    path = export_artifact(model, target, provenance)
+    display.console.print(
+        f"artifact: {path}  ({len(prepared.batch)} windows of {prepared.episodes} episodes, "
+        f"scorer rank correlation {correlation:.3f}, {time.monotonic() - start:.0f} s)"
+    )
+    return path
+
+
+def _data(config: RunConfig, display: Display) -> tuple[Prepared, Task]:
+    data = config.data
+    if data is None:
+        if config.task != "flight":
+            raise ConfigError(f"data: task '{config.task}' collects no data by itself; give a data set with --data")
+        folder = config.out / "data" / "crazyflie-poles-v0"
+        if not _collected(folder, config):
+            with display.phase("collecting", config.collect.worlds) as update:
+                collect_flights(
+                    config.collect, folder, os.cpu_count() or 1, True,
+                    lambda done, total, flights: update(done, f"{done}/{total} worlds, {flights} flights"),
+                )  # fmt: skip
+        data = str(folder)
+    task = generic_task(data, config.horizon) if config.task == "generic" else make_task(config.task)
+    with display.phase("windows", 1) as update:
+        prepared = prepare(data, task, lambda done, total: update(done, f"{done}/{total} episodes", total))
+    return prepared, task
+
+
+def _collected(folder: Path, config: RunConfig) -> bool:
+    """Whether the folder holds a data set made with the same options."""
+    try:
+        made = json.loads((folder / "data" / "metadata.json").read_text())["collect_options"]
+    except (OSError, ValueError, KeyError):
+        return False
+    return bool(made == json.loads(json.dumps(asdict(config.collect))))
+
+
+def _neighbourhood(prepared: Prepared, config: RunConfig, display: Display) -> Neighbourhood:
+    batch = prepared.batch
+    scenes = batch.scene if (batch.scene >= 0).all() and len(np.unique(batch.scene)) > 1 else None
+    with display.phase("neighbours", 1) as update:
+        return Neighbourhood(
+            keys(batch, prepared.spec), batch.group, scenes, config.train.neighbours, config.train.key_temperature,
+            lambda share: update(share, f"{len(batch)} windows"),
+        )  # fmt: skip

@@ -1,0 +1,85 @@
+#!/usr/bin/env python3
+"""Evaluate a planner on unseen worlds in lockstep with the simulated robot, faster than real time."""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Literal
+
+import tyro
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from kdp_core.benchmarks.flight_eval import EvaluationOptions, Method, evaluate, summary
+from kdp_core.cli import user_errors
+from kdp_core.controller import ControllerOptions
+from kdp_core.files import write_json
+from kdp_core.shipped import shipped_artifact
+
+
+@dataclass
+class Arguments:
+    """Command line of evaluate.py."""
+
+    task: Literal["crazyflie"] = "crazyflie"
+    """Robot and task."""
+    artifact: Path | None = None
+    """Artifact directory; default: the shipped one."""
+    worlds: int = 200
+    """Number of unseen worlds."""
+    poles: int = 12
+    """Poles per world."""
+    seed: int = 0
+    """Which set of worlds."""
+    candidates: int = 64
+    """K."""
+    json: Path | None = None
+    """Where the result is written."""
+    method: Method = "planner"
+    """What proposes windows."""
+    delay_ms: float = 12.0
+    """From measuring the state to the firmware applying the command."""
+    position_noise_m: float = 0.01
+    """Standard deviation of the measured position."""
+    velocity_noise_m_s: float = 0.03
+    """Standard deviation of the measured velocity."""
+    processes: int = os.cpu_count() or 1
+    """Worker processes."""
+    controller: ControllerOptions = field(default_factory=ControllerOptions)
+    """Options of the control cycle (candidates above wins)."""
+
+
+@user_errors
+def main() -> None:
+    """Evaluate, print one line, write JSON."""
+    a = tyro.cli(Arguments, description=__doc__)
+    from dataclasses import replace
+
+    options = EvaluationOptions(
+        worlds=a.worlds, poles=a.poles, seed=a.seed, delay_ms=a.delay_ms, position_noise_m=a.position_noise_m,
+        velocity_noise_m_s=a.velocity_noise_m_s, method=a.method,
+        artifact=None if a.method == "straight_fan" else str(a.artifact or shipped_artifact("crazyflie")),
+        controller=replace(a.controller, candidates=a.candidates),
+    )  # fmt: skip
+    columns = (TextColumn("{task.description}"), BarColumn(30), TextColumn("{task.fields[note]}"), TimeRemainingColumn())
+    with Progress(*columns) as bar:
+        row = bar.add_task("flying", total=a.worlds, note="")
+        outcomes = evaluate(
+            options, a.processes, lambda done, total, good: bar.update(row, completed=done, note=f"{good}/{done} of {total}")
+        )
+    result = summary(options, outcomes)
+    low, high = result["wilson95"]
+    time = result["time_to_success_s"]["median"]
+    Console().print(
+        f"{a.poles} poles, K = {a.candidates}: success {100 * result['success_rate']:.1f} % "
+        f"[{100 * low:.1f}, {100 * high:.1f}], {result['collisions']} collisions, median time to success "
+        f"{'-' if time is None else f'{time:.2f}'} s, safe action {100 * result['safe_action_share']:.2f} % (simulated)"
+    )
+    if a.json is not None:
+        write_json(a.json, result)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,39 @@
+#!/usr/bin/env python3
+"""Train a keyed drifting policy: collect or read data, train generator and scorer, export an artifact.
+
+    python training/train_kdp.py --config training/configs/crazyflie.yaml [--train.steps 2000] [--data DATASET]
+
+Every value of the configuration file can be overridden on the command line. Interrupt at will: the same command goes
+on from the last checkpoint in --out.
+"""
+
+from __future__ import annotations
+
+import sys
+from dataclasses import asdict
+from pathlib import Path
+
+import tyro
+
+from kdp_core.cli import user_errors
+from kdp_core.run_config import RunConfig, load_run_config
+from kdp_core.run_training import run_training
+
+
+@user_errors
+def main() -> None:
+    """Read the configuration, let the command line override it, run."""
+    arguments = sys.argv[1:]
+    default = RunConfig()
+    if "--config" in arguments:
+        at = arguments.index("--config")
+        if at + 1 >= len(arguments):
+            raise SystemExit("error: --config needs a file")
+        default = load_run_config(Path(arguments[at + 1]))
+        arguments = arguments[:at] + arguments[at + 2 :]
+    config = tyro.cli(RunConfig, args=arguments, default=default, description=__doc__)
+    run_training(config, asdict(config))
+
+
+if __name__ == "__main__":
+    main()
