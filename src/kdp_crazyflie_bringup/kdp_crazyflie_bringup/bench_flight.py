@@ -170,7 +170,11 @@ def main(argv: list[str] | None = None) -> int:
     """Run the benchmark; 0 when it is complete, whatever the success rate."""
     options = parser().parse_args(argv)
     console = Console(highlight=False)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for sig in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # also where a script's background job inherits an ignored SIGINT
+        signal.signal(sig, signal.default_int_handler)
     began = time.time()
     try:
         if options.flights < 1:

@@ -205,7 +205,11 @@ def main(argv: list[str] | None = None) -> int:
     """Run the demo; 0 when every flight reached its goal."""
     options = parser().parse_args(argv)
     console = Console(highlight=False)
-    signal.signal(signal.SIGTERM, signal.default_int_handler)
+    for sig in (
+        signal.SIGINT,
+        signal.SIGTERM,
+    ):  # also where a script's background job inherits an ignored SIGINT
+        signal.signal(sig, signal.default_int_handler)
     try:
         results, path = fly_all(options, console)
     except KeyboardInterrupt:

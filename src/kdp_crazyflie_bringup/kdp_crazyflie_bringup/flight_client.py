@@ -74,6 +74,11 @@ class FlightClient:
         self._thread = threading.Thread(target=self._spin, name="flight_client", daemon=True)
         self._thread.start()
 
+    @property
+    def armed(self) -> bool:
+        """What the driver says; true until it has said anything."""
+        return self.status is None or self.status.armed
+
     def wait_ready(self, timeout_s: float) -> None:
         """Wait until all servers answer and the driver has a state. KdpError names what is missing."""
         deadline = time.monotonic() + timeout_s

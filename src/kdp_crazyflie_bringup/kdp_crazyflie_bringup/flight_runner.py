@@ -128,11 +128,11 @@ class FlightRunner:
         )
 
     def land(self, report: Report = lambda progress: None) -> None:
-        """Land where the drone is; returns on the ground."""
+        """Land where the drone is; returns when it is on the ground and the driver has disarmed it."""
         report(Progress("landing"))
         self.client.land(LAND_S)
         self.truth.wait_for(
-            "touch-down", lambda t: not t.flying or t.position[2] < 0.05, LAND_S + 6.0, self.group.check
+            "touch-down", lambda t: not t.flying and not self.client.armed, LAND_S + 6.0, self.group.check
         )
 
     def fly(self, flight: int, seed: int, report: Report = lambda progress: None) -> FlightResult:
@@ -140,7 +140,7 @@ class FlightRunner:
         arena = self.arena = self.prepare(seed, report)
         self.truth.start_record()
         self.client.snapshots.clear()
-        problem, goal_sent_ns, outcome = "", time.monotonic_ns(), None
+        problem, goal_sent_ns, goal, outcome = "", time.monotonic_ns(), None, None
         try:
             self.take_off(report)
             self.latency.reset()
@@ -157,6 +157,8 @@ class FlightRunner:
             rows = self.latency.join()[WARM_UP_CYCLES:]
             self.land(report)
         except FlightOver as over:  # crashed or locked: there is nothing left to land
+            if goal is not None:
+                goal.cancel()
             problem, cpu, rows = str(over), self.cpu.stop(), self.latency.join()[WARM_UP_CYCLES:]
             timing = summarise(self.latency.join(), WARM_UP_CYCLES)
         judged = score(self.truth.record(), arena.goal, goal_sent_ns)
