@@ -232,11 +232,9 @@ class FlightControl:
             self._report("error", f"{self.phases.fault}: hovering, then landing")
         if order is Order.HOVER:
             self.link.send_hover(0.0, 0.0, 0.0, self._hold_height)
-        elif order is Order.LAND:
+        elif order is Order.LAND and self.link.connected:  # without a link: as soon as it is back
             _, message = self.land(0.0, now_s)
             self._report("error", f"{self.phases.fault}: {message}")
-            if self.phases.phase is not Phase.LANDING:  # no link: the firmware's own watchdog acts
-                self.phases.landing(now_s, 0.0)
         elif order is Order.DISARM:
             self.link.arm(False, timeout_s=0.0)
 

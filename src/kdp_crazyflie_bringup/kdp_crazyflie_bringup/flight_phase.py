@@ -10,6 +10,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from enum import Enum
 
+LAND_AGAIN_S = 2.0
+
 
 class Phase(Enum):
     """Phases of a flight as the driver sees it."""
@@ -126,6 +128,8 @@ class FlightPhases:
         if self.phase is Phase.LANDING:
             # Without a height (state lost) the time alone decides, with a second to spare.
             down = facts.height < self.timeouts.landed_height if not stale else now_s > self._until_s + 1.0
+            if not down and not stale and now_s > self._until_s + LAND_AGAIN_S:
+                return Order.LAND  # the command was lost
             return Order.DISARM if down and now_s >= self._until_s else Order.NOTHING
         if self._battery_low(now_s, facts):
             self.fault = "low_battery"

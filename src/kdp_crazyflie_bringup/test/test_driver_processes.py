@@ -14,8 +14,10 @@ from kdp_msgs.msg import RobotStatus, Timing, VelocityWorld
 from kdp_msgs.srv import Arm, Land, Takeoff, Trigger
 from nav_msgs.msg import Odometry
 from processes import process, simulator, wait_until
+from rcl_interfaces.srv import SetParameters
 from rclpy.context import Context
 from rclpy.executors import SingleThreadedExecutor
+from rclpy.parameter import Parameter
 
 DOMAIN = 60 + os.getpid() % 40
 
@@ -52,6 +54,11 @@ class Operator:
         future = client.call_async(kind.Request(**fields))
         wait_until(future.done, 5.0, f"answer of {name}")
         return future.result()
+
+    def set(self, name, value):
+        """Change a parameter of the driver."""
+        parameters = [Parameter(name, value=value).to_parameter_msg()]
+        return self.call(SetParameters, "crazyflie_driver/set_parameters", parameters=parameters).results[0]
 
     def velocity(self, x, y=0.0, z=0.0, stamp=None, frame="world"):
         message = VelocityWorld()
@@ -178,10 +185,18 @@ def test_low_battery_lands(flying):
 
 def test_fence_holds_against_the_commands(flying):
     operator, side = flying
-    operator.stream(4.0, 0.0, 0.8)
-    position = side.truth()["position"]
-    assert 1.5 < position[1] < 2.05
-    assert operator.latest.commands_limited > 50
+    assert not operator.set("command_timeout", 9.0).successful  # out of range
+    assert not operator.set("uri", "udp://127.0.0.1:1").successful  # not while connected
+    assert operator.set("command_timeout", 1.0).successful
+    limited = operator.latest.commands_limited
+    for _ in range(20):
+        operator.stream(1.0, 0.0, 0.8)
+        if side.truth()["position"][1] > 1.9:
+            break
+    operator.stream(1.0, 0.0, 0.8)
+    assert 1.9 < side.truth()["position"][1] < 2.05
+    assert operator.latest.commands_limited > limited + 20
+    assert operator.set("command_timeout", 0.3).successful
     operator.call(Land, "land")
 
 
@@ -191,7 +206,7 @@ def test_frozen_link_is_a_fault_within_half_a_second_and_the_node_answers(flying
     count = len(operator.history)
     side.request("freeze", seconds=60)
     wait_until(lambda: operator.latest.fault in ("state_stale", "link_lost"), 3.0, "fault")
-    first = next(m for m in operator.history[count:] if m.fault)
+    first = next(m for m in operator.history[count:] if m.fault in ("state_stale", "link_lost"))
     assert first.state_age_s < 0.5 and first.state == RobotStatus.FAULT and not first.can_move
     for kind, name, fields in ((Arm, "arm", {"arm": True}), (Takeoff, "takeoff", {"height": 1.0})):
         answer = operator.call(kind, name, **fields)

@@ -100,6 +100,12 @@ def test_high_level_commander_needs_no_commands(flying):
     assert flying.update(60.0, GOOD) is Order.NOTHING and flying.phase is Phase.ACTIVE
 
 
+def test_a_landing_that_does_not_come_down_is_sent_again(flying):
+    flying.landing(4.0, 2.0)
+    assert flying.update(7.9, GOOD) is Order.NOTHING
+    assert flying.update(8.1, GOOD) is Order.LAND
+
+
 def test_landing_without_state_ends_by_time(flying):
     flying.landing(4.0, 2.0)
     stale = replace(GOOD, state_age_s=2.0)
