@@ -2,7 +2,8 @@
 """Side channel of the simulated Crazyflie: control and ground truth, never seen by planner or driver.
 
 Datagrams of JSON on UDP port 19851. Each command gets one reply ``{"ok": true, ...}`` or
-``{"ok": false, "error": "one line"}``:
+``{"ok": false, "error": "one line"}``. A command may carry an ``id``, which the reply repeats; sent again with
+the same id it is answered again and not executed again:
 
 =========================================================== ==================================================
 ``{"cmd": "reset", "seed": S, "poles": P}``                 new world, drone on the ground below the start;
@@ -65,6 +66,7 @@ class SideChannelClient:
 
     def __init__(self, address: tuple[str, int] = ("127.0.0.1", CONTROL_PORT)) -> None:
         self.address = address
+        self._id = 0
         self._control = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._stream = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
         self._stream.bind(("127.0.0.1", 0))
@@ -90,11 +92,14 @@ class SideChannelClient:
             ConfigError: the simulator refused the command.
         """
         deadline = time.monotonic() + timeout_s
+        self._id += 1
+        datagram = encode({"cmd": cmd, "id": self._id, **arguments})
         while (left := deadline - time.monotonic()) > 0:
-            self._control.sendto(encode({"cmd": cmd, **arguments}), self.address)
+            self._control.sendto(datagram, self.address)
             self._control.settimeout(min(left, 0.5))
             try:
-                reply = decode(self._control.recv(MAX_DATAGRAM))
+                while (reply := decode(self._control.recv(MAX_DATAGRAM))).get("id") != self._id:
+                    pass  # a late answer to an earlier request
             except (TimeoutError, ConnectionError):
                 continue
             if not reply.get("ok"):

@@ -49,6 +49,7 @@ class SimProcess:
         self.subscribers: dict[Address, None] = {}
         self.collided = self.outside = False
         self.running = True
+        self._answered: tuple[tuple[Address, Any] | None, dict[str, Any]] = (None, {})
         self._place()
 
     def run(self) -> None:
@@ -156,12 +157,21 @@ class SimProcess:
         self.collided = self.outside = False
 
     def _command(self, datagram: bytes, address: Address) -> dict[str, Any]:
+        number = None
         try:
-            return {"ok": True, **self._execute(side_channel.decode(datagram), address)}
+            message = side_channel.decode(datagram)
+            number = message.get("id")
+            if number is not None and (address, number) == self._answered[0]:
+                return self._answered[1]
+            reply = {"ok": True, **self._execute(message, address)}
         except KdpError as error:
-            return {"ok": False, "error": str(error)}
+            reply = {"ok": False, "error": str(error)}
         except (KeyError, TypeError, ValueError) as error:
-            return {"ok": False, "error": f"side channel: bad or missing argument: {error}"}
+            reply = {"ok": False, "error": f"side channel: bad or missing argument: {error}"}
+        if number is not None:
+            reply["id"] = number
+            self._answered = (address, number), reply
+        return reply
 
     def _execute(self, message: dict[str, Any], address: Address) -> dict[str, Any]:
         command = message.get("cmd")
