@@ -22,10 +22,19 @@ USER_ERRORS = (
 )
 
 
-def _interrupt_once(_number: int, _frame: Any) -> None:
-    """Ctrl-C reaches the group, and launch forwards it again: the second must not land in the clean-up."""
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    raise KeyboardInterrupt
+class _Interrupt:
+    """SIGINT while starting raises KeyboardInterrupt; later it is left to rclpy, which ends the spin.
+
+    Ctrl-C reaches the group, and launch forwards it again: an exception of the second would land in the
+    clean-up, and one of the first anywhere inside the executor.
+    """
+
+    raises = True
+
+    def __call__(self, _number: int, _frame: Any) -> None:
+        if self.raises:
+            self.raises = False
+            raise KeyboardInterrupt
 
 
 def run(make_node: Callable[[], Any], stop: Callable[[Any], None]) -> None:
@@ -33,7 +42,8 @@ def run(make_node: Callable[[], Any], stop: Callable[[Any], None]) -> None:
 
     Single-threaded on purpose: a second executor thread costs tail latency.
     """
-    signal.signal(signal.SIGINT, _interrupt_once)
+    interrupt = _Interrupt()
+    signal.signal(signal.SIGINT, interrupt)  # before init: rclpy's own handler calls it
     node, code = None, 0
     try:
         try:
@@ -46,12 +56,16 @@ def run(make_node: Callable[[], Any], stop: Callable[[Any], None]) -> None:
         gc.freeze()
         executor = SingleThreadedExecutor()
         executor.add_node(node)
+        interrupt.raises = False
         executor.spin()
     except (KeyboardInterrupt, ExternalShutdownException):
         pass
     except USER_ERRORS as error:
         print("error: " + " ".join(str(error).split()), file=sys.stderr)
         code = 2
+    except Exception:
+        if rclpy.ok():  # else a callback met the context that a signal had shut down
+            raise
     finally:
         signal.signal(signal.SIGINT, signal.SIG_IGN)
         if node is not None:

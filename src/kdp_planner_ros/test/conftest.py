@@ -18,8 +18,11 @@ from rclpy.parameter import Parameter
 
 from kdp_core.controller import Controller, ControllerOptions
 from kdp_core.tasks import make_task
+from kdp_planner_ros.control_loop import ControlLoop
 from kdp_planner_ros.outputs import LATCHED, NEWEST
 from kdp_planner_ros.planner_node import PlannerNode
+
+SEEN = [0]  # stamp of the newest state that the planner has worked on
 
 
 class StraightLines:
@@ -47,7 +50,9 @@ class Flight:
 
     def __init__(self, **parameters) -> None:
         self.source = StraightLines()
-        overrides = [Parameter(name, value=value) for name, value in parameters.items()]
+        # A busy machine must not end a goal that the test does not mean to end.
+        patient = {"state_timeout_s": 10.0}
+        overrides = [Parameter(name, value=value) for name, value in {**patient, **parameters}.items()]
         self.planner = PlannerNode(
             lambda s: Controller(
                 self.source, make_task("flight"), ControllerOptions(candidates=s.candidates, seed=s.seed)
@@ -76,13 +81,14 @@ class Flight:
             lambda: all(p.get_subscription_count() for p in (self._odom, self._goal, self._obstacles)), 10.0
         )
 
-    def spin(self, until, seconds=3.0) -> bool:
+    def spin(self, until, seconds=10.0) -> bool:
         """Run callbacks until `until()`; False if that takes longer than `seconds`."""
-        end = time.monotonic() + seconds
-        while time.monotonic() < end:
+        end, turns = time.monotonic() + seconds, 0
+        while time.monotonic() < end or turns < 8:
             if until():
                 return True
             self.executor.spin_once(timeout_sec=0.01)
+            turns += 1
         return bool(until())
 
     def wait(self, seconds) -> None:
@@ -106,6 +112,7 @@ class Flight:
         pose.position.x, pose.position.y, pose.position.z = position
         pose.orientation.w = 1.0
         self._odom.publish(msg)
+        assert self.spin(lambda: [self.stamp] == SEEN, 10.0)
         self.wait(0.03)
         return self.stamp
 
@@ -138,8 +145,15 @@ def ros():
 
 
 @pytest.fixture
-def make_flight(ros):
+def make_flight(ros, monkeypatch):
     made = []
+    on_state = ControlLoop._on_state
+
+    def seen(loop, topic, msg):
+        on_state(loop, topic, msg)
+        SEEN[0] = msg.header.stamp.nanosec
+
+    monkeypatch.setattr(ControlLoop, "_on_state", seen)
 
     def make(**parameters) -> Flight:
         made.append(Flight(**parameters))

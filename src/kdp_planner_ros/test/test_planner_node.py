@@ -31,7 +31,6 @@ def test_timing_joins_on_the_stamp_and_is_ordered(flight):
     row = flight.timing[0]
     assert row.header.stamp.nanosec == stamp
     assert 0 < row.state_received_ns < row.plan_start_ns < row.plan_end_ns < row.command_published_ns
-    assert not row.deadline_missed
 
 
 def test_a_slow_plan_is_a_missed_deadline(flight):
@@ -55,7 +54,7 @@ def test_nothing_goes_out_without_goal_or_obstacles(make_flight):
 
 
 def test_nan_odometry_sends_no_command_and_diagnostics_name_the_field(make_flight):
-    flight = make_flight(state_timeout_s=5.0)
+    flight = make_flight()
     flight.send_obstacles()
     flight.send_goal()
     flight.send_odom()
@@ -108,18 +107,18 @@ def test_lost_state_ends_the_goal(make_flight):
     flight.send_obstacles()
     flight.send_goal()
     flight.send_odom()
-    assert flight.spin(lambda: flight.planner.loop.goals.last_result is not None, 1.0)
+    assert flight.spin(lambda: flight.planner.loop.goals.last_result is not None)
     assert flight.planner.loop.goals.last_result.code is GoalCode.STATE_LOST
     flight.send_states(2)
     assert len(flight.commands) == 1
 
 
 def test_the_rate_is_capped(make_flight):
-    flight = make_flight(rate_hz=5.0)
+    flight = make_flight(rate_hz=0.02)
     flight.send_obstacles()
     flight.send_goal()
-    flight.send_states(10)  # 0.03 s apart
-    assert 1 <= len(flight.commands) <= 4
+    flight.send_states(10)
+    assert len(flight.commands) == 1
 
 
 def test_deactivating_ends_the_goal_and_the_commands(flight):
@@ -194,7 +193,7 @@ def test_plan_and_candidates_have_the_shape_they_say(flight):
 def test_markers_only_when_somebody_looks_and_at_their_rate(make_flight, monkeypatch):
     built, build = [], MarkerBuilder.build
     monkeypatch.setattr(MarkerBuilder, "build", lambda *a, **k: built.append(1) or build(*a, **k))
-    flight = make_flight(marker_rate_hz=0.2, candidates=4, state_timeout_s=10.0)
+    flight = make_flight(marker_rate_hz=0.1, candidates=4)
     flight.send_obstacles()
     flight.send_goal()
     flight.send_states(3)

@@ -49,7 +49,7 @@ def parameters(node):
 )
 def test_wrong_input_is_one_line_and_exit_code_2(arguments, words):
     process = start("planner", *parameters("planner"), *arguments)
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=120)
     assert process.returncode == 2
     lines = [line for line in errors.splitlines() if line.startswith("error: ")]
     assert len(lines) == 1 and words in lines[0]
@@ -58,7 +58,7 @@ def test_wrong_input_is_one_line_and_exit_code_2(arguments, words):
 
 def test_wrong_side_channel_is_one_line():
     process = start("latency_monitor", "-p", "side_channel:=nonsense")
-    _, errors = process.communicate(timeout=30)
+    _, errors = process.communicate(timeout=120)
     assert process.returncode == 2
     assert "error: side_channel 'nonsense': expected host:port" in errors and "Traceback" not in errors
 
@@ -72,7 +72,7 @@ def test_parameter_file_holds_every_parameter_and_ctrl_c_twice_ends_cleanly(node
             break
     process.send_signal(signal.SIGINT)
     process.send_signal(signal.SIGINT)
-    output, errors = process.communicate(timeout=20)
+    output, errors = process.communicate(timeout=120)
     assert process.returncode == 0, errors[-2000:]
     assert "Traceback" not in errors
     if node == "latency_monitor":
