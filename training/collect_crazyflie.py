@@ -38,14 +38,21 @@ def main() -> None:
 
 def collect(arguments: Arguments) -> Path:
     """Collect with a progress bar."""
-    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.fields[note]}"), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(),
+        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns) as bar:
         task = bar.add_task("collecting flights", total=arguments.collect.worlds, note="")
 
         def show(done: int, total: int, episodes: int) -> None:
             bar.update(task, completed=done, total=total, note=f"{done}/{total} worlds, {episodes} flights")
 
-        path = collect_flights(arguments.collect, arguments.out, arguments.processes, arguments.overwrite, show)
+        path = collect_flights(
+            arguments.collect, arguments.out, arguments.processes, arguments.overwrite, show
+        )
     print(f"data set: {path}")
     return path
 

@@ -63,11 +63,18 @@ def main() -> None:
         artifact=None if a.method == "straight_fan" else str(a.artifact or shipped_artifact("crazyflie")),
         controller=replace(a.controller, candidates=a.candidates),
     )  # fmt: skip
-    columns = (TextColumn("{task.description}"), BarColumn(30), TextColumn("{task.fields[note]}"), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(30),
+        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns) as bar:
         row = bar.add_task("flying", total=a.worlds, note="")
         outcomes = evaluate(
-            options, a.processes, lambda done, total, good: bar.update(row, completed=done, note=f"{good}/{done} of {total}")
+            options,
+            a.processes,
+            lambda done, total, good: bar.update(row, completed=done, note=f"{good}/{done} of {total}"),
         )
     result = summary(options, outcomes)
     low, high = result["wilson95"]
@@ -75,7 +82,8 @@ def main() -> None:
     Console().print(
         f"{a.poles} poles, K = {a.candidates}: success {100 * result['success_rate']:.1f} % "
         f"[{100 * low:.1f}, {100 * high:.1f}], {result['collisions']} collisions, median time to success "
-        f"{'-' if time is None else f'{time:.2f}'} s, safe action {100 * result['safe_action_share']:.2f} % (simulated)"
+        f"{'-' if time is None else f'{time:.2f}'} s, "
+        f"safe action {100 * result['safe_action_share']:.2f} % (simulated)"
     )
     if a.json is not None:
         write_json(a.json, result)

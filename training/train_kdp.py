@@ -1,10 +1,10 @@
 #!/usr/bin/env python3
 """Train a keyed drifting policy: collect or read data, train generator and scorer, export an artifact.
 
-    python training/train_kdp.py --config training/configs/crazyflie.yaml [--train.steps 2000] [--data DATASET]
+    python training/train_kdp.py --config training/configs/crazyflie.yaml [--train.steps 2000]
 
-Every value of the configuration file can be overridden on the command line. Interrupt at will: the same command goes
-on from the last checkpoint in --out.
+Every value of the configuration file can be overridden on the command line. Interrupt at will: the same
+command goes on from the last checkpoint in --out.
 """
 
 from __future__ import annotations

@@ -1,7 +1,8 @@
 """The exported planner: a directory that is written whole or not at all, and verified when it is loaded.
 
-``spec.json``, ``planner.onnx`` (state, context, noise -> windows, scores), ``weights.safetensors`` (to fine-tune),
-``provenance.json``, ``check.json`` (one recorded input and output), ``MODEL_CARD.md`` and ``SHA256SUMS``.
+``spec.json``, ``planner.onnx`` (state, context, noise -> windows, scores), ``weights.safetensors`` (to
+fine-tune), ``provenance.json``, ``check.json`` (one recorded input and output), ``MODEL_CARD.md`` and
+``SHA256SUMS``.
 """
 
 from __future__ import annotations
@@ -37,21 +38,30 @@ class Artifact:
     check: dict[str, Any]
 
     def check_recorded(self, propose: Propose) -> None:
-        """Run the recorded input and compare with the recorded output. Raises ArtifactError if they differ."""
+        """Run the recorded input and compare with the recorded output.
+
+        Raises ArtifactError if they differ.
+        """
         try:
             arrays = {name: np.asarray(value, np.float32) for name, value in self.check.items()}
             windows, scores = propose(arrays["state"], arrays["context"], arrays["noise"])
             expected = (len(arrays["noise"]), self.spec.horizon, self.spec.d_window)
         except Exception as error:
-            raise ArtifactError(f"{self.path}/planner.onnx: does not run on the recorded input: {_line(error)}") from None
+            raise ArtifactError(
+                f"{self.path}/planner.onnx: does not run on the recorded input: {_line(error)}"
+            ) from None
         if windows.shape != expected or scores.shape != expected[:1]:
             raise ArtifactError(
                 f"{self.path}/planner.onnx: gives windows {windows.shape} and scores {scores.shape}, "
                 f"expected {expected} and {expected[:1]} from spec.json"
             )
         for name, got in (("windows", windows), ("scores", scores)):
-            if got.shape != arrays[name].shape or not np.allclose(got, arrays[name], atol=CHECK_TOLERANCE, rtol=1e-3):
-                raise ArtifactError(f"{self.path}/planner.onnx: '{name}' of the recorded input differ from check.json")
+            if got.shape != arrays[name].shape or not np.allclose(
+                got, arrays[name], atol=CHECK_TOLERANCE, rtol=1e-3
+            ):
+                raise ArtifactError(
+                    f"{self.path}/planner.onnx: '{name}' of the recorded input differ from check.json"
+                )
 
 
 def _line(error: BaseException) -> str:
@@ -65,12 +75,14 @@ def _sha256(data: bytes) -> str:
 def write_artifact(path: str | Path, files: Mapping[str, bytes]) -> Path:
     """Write all FILES and their sums to a temporary directory beside ``path``, then rename it into place.
 
-    An existing artifact at ``path`` is replaced only when the new one is complete. Raises ArtifactError if ``path``
-    exists and is not an artifact.
+    An existing artifact at ``path`` is replaced only when the new one is complete. Raises ArtifactError if
+    ``path`` exists and is not an artifact.
     """
     path = Path(path)
     if set(files) != set(FILES):
-        raise ArtifactError(f"{path}: an artifact holds exactly {', '.join(FILES)}, got {', '.join(sorted(files))}")
+        raise ArtifactError(
+            f"{path}: an artifact holds exactly {', '.join(FILES)}, got {', '.join(sorted(files))}"
+        )
     if path.exists() and not (path / SUMS).is_file() and (not path.is_dir() or any(path.iterdir())):
         raise ArtifactError(f"{path}: exists and is not an artifact (no {SUMS}); not overwritten")
     temporary = path.with_name(f".{path.name}.tmp{os.getpid()}")
@@ -93,7 +105,10 @@ def write_artifact(path: str | Path, files: Mapping[str, bytes]) -> Path:
 
 
 def load_artifact(path: str | Path) -> Artifact:
-    """Read a directory written by ``write_artifact`` and verify sums and spec. Raises ArtifactError, SpecError."""
+    """Read a directory written by ``write_artifact`` and verify sums and spec.
+
+    Raises ArtifactError, SpecError.
+    """
     path = Path(path)
     if not path.is_dir():
         raise ArtifactError(f"{path}: no such directory; expected an artifact with {SUMS} and planner.onnx")
@@ -116,11 +131,15 @@ def load_artifact(path: str | Path) -> Artifact:
         except OSError as error:
             raise ArtifactError(f"{path}/{name}: cannot be read: {error.strerror}") from None
         if _sha256(data[name]) != expected[name]:
-            raise ArtifactError(f"{path}/{name}: SHA-256 differs from {SUMS}; the file is damaged or was changed")
+            raise ArtifactError(
+                f"{path}/{name}: SHA-256 differs from {SUMS}; the file is damaged or was changed"
+            )
     try:
         provenance, check = json.loads(data["provenance.json"]), json.loads(data["check.json"])
     except ValueError as error:
-        raise ArtifactError(f"{path}: provenance.json or check.json is not valid JSON: {_line(error)}") from None
+        raise ArtifactError(
+            f"{path}: provenance.json or check.json is not valid JSON: {_line(error)}"
+        ) from None
     spec = Spec.load(path / "spec.json")
     if spec.normaliser is None:
         raise SpecError(f"{path}/spec.json: field 'normaliser' is missing; an artifact's spec has one")

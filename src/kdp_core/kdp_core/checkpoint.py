@@ -77,7 +77,9 @@ def load_checkpoint(
         tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
     for name, module in modules.items():
         try:
-            module.load_state_dict({k[len(name) + 1 :]: v for k, v in tensors.items() if k.startswith(f"{name}.")})
+            module.load_state_dict(
+                {k[len(name) + 1 :]: v for k, v in tensors.items() if k.startswith(f"{name}.")}
+            )
         except RuntimeError as error:
             raise DataError(f"{path}: does not fit the model: {' '.join(str(error).split())[:160]}") from None
     for name, optimiser in optimisers.items():

@@ -1,6 +1,7 @@
 """The control cycle that evaluator, node and demo share: inputs -> encode -> plan -> choose -> action.
 
-Every action is finite and within the spec's limits; when no candidate is valid the task's safe action steps in.
+Every action is finite and within the spec's limits; without a valid candidate the task's safe action
+steps in.
 """
 
 from __future__ import annotations
@@ -21,8 +22,10 @@ from kdp_core.tasks import Inputs, Task, check_inputs, make_task
 class ControllerOptions:
     """Options of the control cycle.
 
-    candidates: K windows per plan. chunk: window rows executed before the next plan (L of Table VI; 0: every cycle).
-    warm_start: share of the candidates that keep part of the last chosen noise, correlation ``warm_correlation``.
+    candidates: K windows per plan.
+    chunk: window rows executed before the next plan (L of Table VI; 0: every cycle).
+    warm_start: share of the candidates that keep part of the last chosen noise, correlation
+    ``warm_correlation``.
     ranking: learned scorer, task costs, or both. stay: cost per metre of leaving the last chosen path.
     """
 
@@ -45,7 +48,10 @@ class ControllerOptions:
 
 @dataclass(frozen=True)
 class Decision:
-    """What to do now. action (d_a,) physical units; ``safe``: the task's safe action stepped in because of ``reason``."""
+    """What to do now: ``action`` (d_a,) in physical units.
+
+    ``safe``: the task's safe action stepped in because of ``reason``.
+    """
 
     action: np.ndarray
     safe: bool
@@ -105,7 +111,9 @@ class Controller:
         )
         if plan.index < 0:
             self._plan = self._path = None
-            return Decision(self._limit(self.task.safe_action(inputs)), True, "no valid candidate", plan, None, True)
+            return Decision(
+                self._limit(self.task.safe_action(inputs)), True, "no valid candidate", plan, None, True
+            )
         window = plan.windows[plan.index]
         self._noise = plan.noise[plan.index]
         self._path = self.task.paths(window[None], inputs)[0]
@@ -133,7 +141,10 @@ class Controller:
         return limited
 
     def _draw(self) -> np.ndarray:
-        """Noise (K, d_z): a share of the candidates continues the last chosen noise, the first one exactly."""
+        """Noise (K, d_z): a share of the candidates continues the last chosen one.
+
+        The first candidate keeps it exactly.
+        """
         options = self.options
         noise = self._rng.standard_normal((options.candidates, self.source.d_noise), dtype=np.float32)
         if self._noise is not None and options.warm_start > 0:
@@ -146,7 +157,7 @@ class Controller:
 
     def _cost(self, windows: np.ndarray, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
         cost, valid = self.task.costs(windows, inputs)
-        if self.options.stay > 0 and self._path is not None:
+        if self.options.stay > 0 and self._path is not None and self.spec.horizon > 1:
             left = self.task.paths(windows, inputs)[:, :-1] - self._advanced(self._path)
             cost = cost + self.options.stay * np.linalg.norm(left, axis=-1).mean(axis=1)
         return cost, valid

@@ -1,4 +1,4 @@
-"""A trained model to an artifact: one fused ONNX graph, checked against PyTorch before anything is written."""
+"""A trained model to an artifact: one fused ONNX graph, checked against PyTorch before it is written."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ CHECK_CANDIDATES = 4
 
 
 def export_onnx(model: KdpModel) -> bytes:
-    """The model as one ONNX graph: state (1, d_s), context (1, d_c + d_goal), noise (K, d_z) -> windows, scores."""
+    """The model as one ONNX graph.
+
+    State (1, d_s), context (1, d_c + d_goal), noise (K, d_z) -> windows (K, H, D), scores (K,).
+    """
     state, context, noise = _example(model, 8)
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder) / "planner.onnx"
@@ -30,7 +33,11 @@ def export_onnx(model: KdpModel) -> bytes:
             (state, context, noise),
             input_names=["state", "context", "noise"],
             output_names=["windows", "scores"],
-            dynamic_shapes={"state": None, "context": None, "noise": {0: torch.export.Dim("candidates", min=1, max=4096)}},
+            dynamic_shapes={
+                "state": None,
+                "context": None,
+                "noise": {0: torch.export.Dim("candidates", min=1, max=4096)},
+            },
             dynamo=True,
             verbose=False,
         )
@@ -40,19 +47,26 @@ def export_onnx(model: KdpModel) -> bytes:
 
 
 def check_parity(model: KdpModel, onnx_bytes: bytes, candidates: tuple[int, ...] = (1, 3, 16, 64)) -> float:
-    """Largest difference between PyTorch and onnxruntime, in units of the data's spread. Raises ArtifactError."""
+    """Largest difference between PyTorch and onnxruntime, in units of the data's spread.
+
+    Raises ArtifactError.
+    """
     session = onnxruntime.InferenceSession(onnx_bytes, providers=["CPUExecutionProvider"])
     worst = 0.0
     for k in candidates:
         inputs = _example(model, k, seed=k)
         with torch.no_grad():
             expected = model(*inputs)
-        feeds = {name: value.numpy() for name, value in zip(("state", "context", "noise"), inputs, strict=True)}
+        feeds = {
+            name: value.numpy() for name, value in zip(("state", "context", "noise"), inputs, strict=True)
+        }
         windows, scores = session.run(["windows", "scores"], feeds)
         worst = max(worst, float(np.abs((windows - expected[0].numpy()) / model.row_std.numpy()).max()))
         worst = max(worst, float(np.abs(scores - expected[1].numpy()).max() / float(model.scorer.value_std)))
     if not worst < PARITY_TOLERANCE:
-        raise ArtifactError(f"export: ONNX and PyTorch differ by {worst:.2e}, expected less than {PARITY_TOLERANCE}")
+        raise ArtifactError(
+            f"export: ONNX and PyTorch differ by {worst:.2e}, expected less than {PARITY_TOLERANCE}"
+        )
     return worst
 
 
@@ -84,7 +98,9 @@ def export_artifact(model: KdpModel, path: str | Path, provenance: dict[str, Any
     return write_artifact(path, files)
 
 
-def _example(model: KdpModel, candidates: int, seed: int = 0) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
+def _example(
+    model: KdpModel, candidates: int, seed: int = 0
+) -> tuple[torch.Tensor, torch.Tensor, torch.Tensor]:
     rng = torch.Generator().manual_seed(seed)
     drawn = torch.randn(len(model.condition_mean), generator=rng) * model.condition_std + model.condition_mean
     state, context = drawn[: model.spec.d_state], drawn[model.spec.d_state :]
@@ -100,7 +116,8 @@ def _model_card(model: KdpModel, provenance: dict[str, Any]) -> str:
         f"One-step planner for the task `{spec.task}`: {spec.horizon} rows of {spec.step_s:g} s, "
         f"{spec.d_state} state and {spec.d_action} action numbers, {spec.d_context} of context.",
         f"{parameters} parameters. Drift field: `{provenance.get('field')}`. Seed {provenance.get('seed')}.",
-        f"Data: `{provenance.get('data_id')}`, {provenance.get('episodes')} episodes, {provenance.get('windows')} windows.",
+        f"Data: `{provenance.get('data_id')}`, {provenance.get('episodes')} episodes, "
+        f"{provenance.get('windows')} windows.",
         "",
         "Trained on simulated data only. See provenance.json for configuration, data hash and metrics.",
         "",

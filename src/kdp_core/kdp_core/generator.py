@@ -13,13 +13,16 @@ class NetworkSize:
     """Sizes of generator and scorer."""
 
     d_noise: int = 32
-    width: int = 256
+    width: int = 192
     blocks: int = 3
-    scorer_width: int = 192
+    scorer_width: int = 128
 
 
 class FilmBlock(nn.Module):
-    """Residual block of two linear layers; the condition scales and shifts the input (FiLM, arXiv 1709.07871)."""
+    """Residual block of two linear layers.
+
+    The condition scales and shifts the input (FiLM, arXiv 1709.07871).
+    """
 
     def __init__(self, width: int) -> None:
         super().__init__()
@@ -31,7 +34,7 @@ class FilmBlock(nn.Module):
         nn.init.zeros_(self.outer.bias)
 
     def forward(self, h: Tensor, condition: Tensor) -> Tensor:
-        """h (…, G, W), condition (…, 1, W) -> (…, G, W)."""
+        """H (…, G, W), condition (…, 1, W) -> (…, G, W)."""
         scale, shift = self.film(condition).chunk(2, dim=-1)
         out: Tensor = h + self.outer(nn.functional.silu(self.inner(self.norm(h) * (1.0 + scale) + shift)))
         return out
@@ -42,7 +45,9 @@ class ConditionEncoder(nn.Module):
 
     def __init__(self, d_condition: int, width: int) -> None:
         super().__init__()
-        self.layers = nn.Sequential(nn.Linear(d_condition, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU())
+        self.layers = nn.Sequential(
+            nn.Linear(d_condition, width), nn.SiLU(), nn.Linear(width, width), nn.SiLU()
+        )
 
     def forward(self, condition: Tensor) -> Tensor:
         """(…, d_condition) -> (…, width)."""
@@ -52,6 +57,8 @@ class ConditionEncoder(nn.Module):
 
 class Generator(nn.Module):
     """g_psi(z, c): coordinates (…, G, C) of the free entries of G windows per condition."""
+
+    spread: Tensor
 
     def __init__(self, d_condition: int, d_coordinates: int, size: NetworkSize) -> None:
         super().__init__()
@@ -63,7 +70,7 @@ class Generator(nn.Module):
         self.register_buffer("spread", torch.ones(d_coordinates))
 
     def forward(self, noise: Tensor, condition: Tensor) -> Tensor:
-        """noise (…, G, d_z), condition (…, d_condition) -> coordinates (…, G, C)."""
+        """Noise (…, G, d_z), condition (…, d_condition) -> coordinates (…, G, C)."""
         encoded = self.encoder(condition).unsqueeze(-2)
         h = self.noise(noise) + encoded
         for block in self.blocks:
@@ -74,6 +81,10 @@ class Generator(nn.Module):
 
 class Scorer(nn.Module):
     """Value of a window under its condition, (…, G); higher is better."""
+
+    spread: Tensor
+    value_mean: Tensor
+    value_std: Tensor
 
     def __init__(self, d_condition: int, d_coordinates: int, size: NetworkSize) -> None:
         super().__init__()

@@ -23,7 +23,10 @@ def clamped_entries(spec: Spec) -> Tensor:
 
 
 def fit_decoder(flat: np.ndarray, components: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Orthonormal basis of the free entries: (mean (F,), basis (C, F), spread (C,)); C = F and identity if 0."""
+    """Orthonormal basis of the free entries: (mean (F,), basis (C, F), spread (C,)).
+
+    With 0 components C = F and the basis is the identity.
+    """
     mean = flat.mean(axis=0)
     if components <= 0 or components >= flat.shape[1]:
         return mean, np.eye(flat.shape[1]), np.maximum(flat.std(axis=0), 1e-3)
@@ -36,9 +39,19 @@ def fit_decoder(flat: np.ndarray, components: int) -> tuple[np.ndarray, np.ndarr
 class KdpModel(nn.Module):
     """Windows and scores in physical units from physical conditions.
 
-    Coordinates are those of the whitened free entries in the decoder's orthonormal basis, so distances between
-    coordinates are distances between windows (up to what the basis leaves out).
+    Coordinates are those of the whitened free entries in the decoder's orthonormal basis, so distances
+    between coordinates are distances between windows (up to what the basis leaves out).
     """
+
+    clamped: Tensor
+    mean: Tensor
+    basis: Tensor
+    decoder: Tensor
+    offset: Tensor
+    row_mean: Tensor
+    row_std: Tensor
+    condition_mean: Tensor
+    condition_std: Tensor
 
     def __init__(self, spec: Spec, size: NetworkSize, components: int) -> None:
         super().__init__()
@@ -58,9 +71,15 @@ class KdpModel(nn.Module):
         row_mean, row_std = window_scale(spec)
         self.register_buffer("row_mean", torch.tensor(row_mean, dtype=torch.float32))
         self.register_buffer("row_std", torch.tensor(row_std, dtype=torch.float32))
-        self.goal_columns = [
-            c for name in spec.goal.channels for c in range(*spec.slice("state", name).indices(spec.d_state))
-        ] if spec.goal.mode == "clamp" else []
+        self.goal_columns = (
+            [
+                c
+                for name in spec.goal.channels
+                for c in range(*spec.slice("state", name).indices(spec.d_state))
+            ]
+            if spec.goal.mode == "clamp"
+            else []
+        )
         goal_mean = tuple(n.state_mean[c] for c in self.goal_columns)
         goal_std = tuple(n.state_std[c] for c in self.goal_columns)
         self.register_buffer("condition_mean", torch.tensor(n.state_mean + n.context_mean + goal_mean))
@@ -106,7 +125,7 @@ class KdpModel(nn.Module):
         return torch.where(self.clamped, fixed, windows)
 
     def forward(self, state: Tensor, context: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
-        """state (1, d_s), context (1, d_c + d_goal), noise (K, d_z) -> windows (K, H, D), scores (K,)."""
+        """State (1, d_s), context (1, d_c + d_goal), noise (K, d_z) -> windows (K, H, D), scores (K,)."""
         condition = self.condition(state, context)
         coordinates = self.generator(noise.unsqueeze(0), condition)
         windows = self.decode(coordinates, state, context)

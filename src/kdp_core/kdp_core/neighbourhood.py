@@ -52,7 +52,9 @@ class Neighbourhood:
         return anchors, self.index[anchors], self.log_weights[anchors]
 
 
-def _nearest_in_scene(keys: np.ndarray, group: np.ndarray, rows: np.ndarray, k: int) -> tuple[np.ndarray, np.ndarray]:
+def _nearest_in_scene(
+    keys: np.ndarray, group: np.ndarray, rows: np.ndarray, k: int
+) -> tuple[np.ndarray, np.ndarray]:
     """Brute force inside one scene, at most one window per group, the anchor itself for its own group."""
     squares = (keys * keys).sum(axis=1)
     distance = np.sqrt(np.maximum(squares[:, None] + squares[None] - 2.0 * keys @ keys.T, 0.0))

@@ -1,4 +1,4 @@
-"""Algorithm 2: one forward pass gives K candidate windows and their learned scores (onnxruntime, no torch)."""
+"""Algorithm 2: one forward pass gives K candidate windows and their scores (onnxruntime, no torch)."""
 
 from __future__ import annotations
 
@@ -21,7 +21,10 @@ CostFunction = Callable[[np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 @dataclass(frozen=True)
 class Plan:
-    """One planning cycle. Shapes: windows (K, H, D), physical units; scores (K,), higher is better, -inf invalid."""
+    """One planning cycle.
+
+    Shapes: windows (K, H, D), physical units; scores (K,), higher is better, -inf invalid.
+    """
 
     windows: np.ndarray
     scores: np.ndarray
@@ -47,15 +50,19 @@ class WindowSource(Protocol):
     spec: Spec
     d_noise: int
 
-    def propose(self, state: np.ndarray, context: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """state (d_s,), context (d_c + d_goal,), noise (K, d_z) -> windows (K, H, D), learned scores (K,)."""
+    def propose(
+        self, state: np.ndarray, context: np.ndarray, noise: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """State (d_s,), context (d_c + d_goal,), noise (K, d_z) -> windows (K, H, D), learned scores (K,)."""
         ...
 
 
 class Planner:
     """The exported generator and scorer behind ``propose`` and ``plan``."""
 
-    def __init__(self, artifact: Artifact, *, threads: int = 1, providers: tuple[str, ...] = ("CPUExecutionProvider",)) -> None:
+    def __init__(
+        self, artifact: Artifact, *, threads: int = 1, providers: tuple[str, ...] = ("CPUExecutionProvider",)
+    ) -> None:
         options = onnxruntime.SessionOptions()
         options.intra_op_num_threads = threads
         options.inter_op_num_threads = 1
@@ -69,12 +76,19 @@ class Planner:
         artifact.check_recorded(self.propose)
 
     @classmethod
-    def load(cls, path: str | Path, *, threads: int = 1, providers: tuple[str, ...] = ("CPUExecutionProvider",)) -> Planner:
+    def load(
+        cls, path: str | Path, *, threads: int = 1, providers: tuple[str, ...] = ("CPUExecutionProvider",)
+    ) -> Planner:
         """Load and verify an artifact directory. Raises ArtifactError with one line on anything wrong."""
         return cls(load_artifact(path), threads=threads, providers=providers)
 
-    def propose(self, state: np.ndarray, context: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """One generator call: state (d_s,), context (d_c + d_goal,), noise (K, d_z) -> windows (K, H, D), scores (K,)."""
+    def propose(
+        self, state: np.ndarray, context: np.ndarray, noise: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """One generator call.
+
+        State (d_s,), context (d_c + d_goal,), noise (K, d_z) -> windows (K, H, D), scores (K,).
+        """
         feeds = {
             "state": np.asarray(state, np.float32)[None],
             "context": np.asarray(context, np.float32)[None],
@@ -92,7 +106,10 @@ class Planner:
         rng: np.random.Generator | None = None,
         cost: CostFunction | None = None,
     ) -> Plan:
-        """Plan from one state. ``goal`` (d_goal,) only where the spec clamps one. Raises InputError on bad input."""
+        """Plan from one state.
+
+        ``goal`` (d_goal,) only where the spec clamps one. Raises InputError on bad input.
+        """
         if not 1 <= candidates <= MAX_CANDIDATES:
             raise InputError(f"candidates must be in 1..{MAX_CANDIDATES}, got {candidates}")
         parts = [np.zeros(0) if context is None else context, np.zeros(0) if goal is None else goal]
@@ -118,9 +135,11 @@ def select(
     cost: CostFunction | None = None,
     learned_weight: float = 1.0,
 ) -> Plan:
-    """Propose windows and choose the best: ``learned_weight * learned - cost``, invalid and non-finite ones never.
+    """Propose windows and choose the best by ``learned_weight * learned - cost``.
 
-    state (d_s,), context (d_c + d_goal,), noise (K, d_z); ``cost`` maps windows (K, H, D) to (cost (K,), valid (K,)).
+    Invalid and non-finite windows are never chosen. Shapes:
+    state (d_s,), context (d_c + d_goal,), noise (K, d_z);
+    ``cost`` maps windows (K, H, D) to (cost (K,), valid (K,)).
     """
     start = time.monotonic_ns()
     windows, learned = source.propose(state, context, noise)

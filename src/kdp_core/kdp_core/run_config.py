@@ -30,7 +30,7 @@ class RunConfig:
     threads: int = 2
     """PyTorch threads (results are reproducible for an equal number)."""
     horizon: int = 32
-    """Rows of a window (task generic only; other tasks fix it)."""
+    """Rows of a window (tasks generic and flight; flight with 1 row is behaviour cloning)."""
     train: TrainConfig = field(default_factory=TrainConfig)
     """Training."""
     collect: CollectOptions = field(default_factory=CollectOptions)
@@ -38,7 +38,10 @@ class RunConfig:
 
 
 def load_run_config(path: Path) -> RunConfig:
-    """Read a YAML file. Raises ConfigError naming the file and the field that is unknown or of a wrong type."""
+    """Read a YAML file.
+
+    Raises ConfigError naming the file and the field that is unknown or of a wrong type.
+    """
     content = load_yaml(path)
     config: RunConfig = _build(RunConfig, content, str(path), "")
     return config
@@ -46,7 +49,9 @@ def load_run_config(path: Path) -> RunConfig:
 
 def _build(cls: Any, content: Any, where: str, prefix: str) -> Any:
     if not isinstance(content, dict):
-        raise ConfigError(f"{where}: '{prefix.rstrip('.') or 'file'}' must be a mapping, got {type(content).__name__}")
+        raise ConfigError(
+            f"{where}: '{prefix.rstrip('.') or 'file'}' must be a mapping, got {type(content).__name__}"
+        )
     hints = typing.get_type_hints(cls)
     known = {f.name for f in dataclasses.fields(cls)}
     values = {}
@@ -70,7 +75,9 @@ def _convert(kind: Any, value: Any, where: str, name: str) -> Any:
         return _convert(next(a for a in arguments if a is not type(None)), value, where, name)
     if origin is typing.Literal:
         if value not in arguments:
-            raise ConfigError(f"{where}: '{name}' must be one of {', '.join(map(str, arguments))}, got {value!r}")
+            raise ConfigError(
+                f"{where}: '{name}' must be one of {', '.join(map(str, arguments))}, got {value!r}"
+            )
         return value
     if origin is tuple:
         if not isinstance(value, list) or (Ellipsis not in arguments and len(value) != len(arguments)):

@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
+from typing import Any, cast
 
 import numpy as np
 import torch
@@ -24,14 +24,14 @@ from kdp_core.export import export_artifact
 from kdp_core.neighbourhood import Neighbourhood
 from kdp_core.prepare import Prepared, prepare
 from kdp_core.run_config import RunConfig
-from kdp_core.scorer import train_scorer
+from kdp_core.scorer import Labeller, train_scorer
 from kdp_core.sim.flight_dataset import collect_flights
 from kdp_core.tasks import Task, make_task
+from kdp_core.tasks.flight import FlightTask
 from kdp_core.tasks.generic import generic_task
 from kdp_core.trainer import Progress as Step
 from kdp_core.trainer import Trainer
 from kdp_core.windows import keys
-
 
 LINE_EVERY_S = 10.0
 
@@ -45,8 +45,16 @@ class Display:
 
     @contextmanager
     def phase(self, name: str, total: int) -> Iterator[Callable[..., None]]:
-        """A bar (a line every few seconds where the output is no terminal); gives ``update(done, note, total=None)``."""
-        columns = (TextColumn("{task.description:<12}"), BarColumn(30), TextColumn("{task.fields[note]}"), TimeRemainingColumn())
+        """A bar (a line every few seconds where the output is no terminal).
+
+        Gives ``update(done, note, total=None)``.
+        """
+        columns = (
+            TextColumn("{task.description:<12}"),
+            BarColumn(30),
+            TextColumn("{task.fields[note]}"),
+            TimeRemainingColumn(),
+        )
         shown = time.monotonic()
         with Progress(*columns, console=self.console, disable=not self.console.is_terminal) as bar:
             row = bar.add_task(name, total=total, note="")
@@ -68,7 +76,10 @@ class Display:
 
 
 def run_training(config: RunConfig, plain: dict[str, Any]) -> Path:
-    """Run (or go on with) training and return the artifact's path. Raises KdpError on anything a user got wrong."""
+    """Run (or go on with) training and return the artifact's path.
+
+    Raises KdpError on anything a user got wrong.
+    """
     torch.set_num_threads(config.threads)
     config.out.mkdir(parents=True, exist_ok=True)
     target = config.artifact or config.out / "artifact"
@@ -84,10 +95,16 @@ def run_training(config: RunConfig, plain: dict[str, Any]) -> Path:
         def show(step: Step) -> None:
             update(
                 step.step,
-                f"{step.step}/{step.steps} loss {step.loss:.4f} drift {step.magnitude:+.2f} spread {step.spread:.2f} "
-                f"{step.steps_per_s:.0f} steps/s",
+                f"{step.step}/{step.steps} loss {step.loss:.4f} drift {step.magnitude:+.2f} "
+                f"spread {step.spread:.2f} {step.steps_per_s:.0f} steps/s",
             )
-            display.scalars(step.step, loss=step.loss, raw_drift=step.magnitude, spread=step.spread, steps_per_s=step.steps_per_s)
+            display.scalars(
+                step.step,
+                loss=step.loss,
+                raw_drift=step.magnitude,
+                spread=step.spread,
+                steps_per_s=step.steps_per_s,
+            )
 
         model = trainer.run(show)
     model.requires_grad_(True)
@@ -97,8 +114,10 @@ def run_training(config: RunConfig, plain: dict[str, Any]) -> Path:
             update(step, f"{step}/{steps} loss {loss:.4f} {rate:.0f} steps/s")
             display.scalars(step, scorer_loss=loss)
 
-        labeller = task if hasattr(task, "labels") else None
-        correlation = train_scorer(model, prepared.batch, config.train.scorer, labeller, config.train.seed, show_scorer)
+        labeller = cast(Labeller, task) if hasattr(task, "labels") else None
+        correlation = train_scorer(
+            model, prepared.batch, config.train.scorer, labeller, config.train.seed, show_scorer
+        )
     display.writer.close()
     provenance = {
         "field": config.train.field,
@@ -126,7 +145,9 @@ def _data(config: RunConfig, display: Display) -> tuple[Prepared, Task]:
     data = config.data
     if data is None:
         if config.task != "flight":
-            raise ConfigError(f"data: task '{config.task}' collects no data by itself; give a data set with --data")
+            raise ConfigError(
+                f"data: task '{config.task}' collects no data by itself; give a data set with --data"
+            )
         folder = config.out / "data" / "crazyflie-poles-v0"
         if not _collected(folder, config):
             with display.phase("collecting", config.collect.worlds) as update:
@@ -135,10 +156,18 @@ def _data(config: RunConfig, display: Display) -> tuple[Prepared, Task]:
                     lambda done, total, flights: update(done, f"{done}/{total} worlds, {flights} flights"),
                 )  # fmt: skip
         data = str(folder)
-    task = generic_task(data, config.horizon) if config.task == "generic" else make_task(config.task)
+    task = _task(config, data)
     with display.phase("windows", 1) as update:
         prepared = prepare(data, task, lambda done, total: update(done, f"{done}/{total} episodes", total))
     return prepared, task
+
+
+def _task(config: RunConfig, data: str) -> Task:
+    if config.task == "generic":
+        return generic_task(data, config.horizon)
+    if config.task == "flight":
+        return FlightTask(horizon=config.horizon)
+    return make_task(config.task)
 
 
 def _collected(folder: Path, config: RunConfig) -> bool:
@@ -155,6 +184,10 @@ def _neighbourhood(prepared: Prepared, config: RunConfig, display: Display) -> N
     scenes = batch.scene if (batch.scene >= 0).all() and len(np.unique(batch.scene)) > 1 else None
     with display.phase("neighbours", 1) as update:
         return Neighbourhood(
-            keys(batch, prepared.spec), batch.group, scenes, config.train.neighbours, config.train.key_temperature,
+            keys(batch, prepared.spec),
+            batch.group,
+            scenes,
+            config.train.neighbours,
+            config.train.key_temperature,
             lambda share: update(share, f"{len(batch)} windows"),
-        )  # fmt: skip
+        )

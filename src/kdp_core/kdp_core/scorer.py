@@ -1,8 +1,8 @@
 """Training of the scorer: which of the generator's windows is good under a condition.
 
-Where the task can judge a window (``task.labels``), the scorer regresses that judgement on the generator's own
-windows, data windows and mismatched ones: trained on expert windows alone it ranks worse than chance under clutter.
-Otherwise it regresses the value that the data carry (a return) on noisy data windows.
+Where the task can judge a window (``task.labels``), the scorer regresses that judgement on the generator's
+own windows, data windows and mismatched ones: trained on expert windows alone it ranks worse than chance
+under clutter. Otherwise it regresses the value that the data carry (a return) on noisy data windows.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ Report = Callable[[int, int, float, float], None]
 class ScorerConfig:
     """How the scorer is trained."""
 
-    steps: int = 1500
+    steps: int = 2000
     """Gradient steps."""
     conditions: int = 96
     """Conditions per step."""
@@ -58,13 +58,15 @@ def train_scorer(
 ) -> float:
     """Train ``model.scorer`` in place (the generator stays as it is).
 
-    Returns the mean rank correlation within a condition between score and label on the last tenth of the steps
-    (with a labeller), else the correlation over the batch.
+    Returns the mean rank correlation within a condition between score and label on the last tenth of the
+    steps (with a labeller), else the correlation over the batch.
     """
     rng = torch.Generator().manual_seed(seed + 1)
     scorer = model.scorer
     optimiser = torch.optim.AdamW(scorer.parameters(), lr=config.learning_rate, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(optimiser, config.learning_rate, total_steps=config.steps, pct_start=0.05)
+    schedule = torch.optim.lr_scheduler.OneCycleLR(
+        optimiser, config.learning_rate, total_steps=config.steps, pct_start=0.05
+    )
     draw = _labelled if labeller is not None else _returns
     _set_scale(model, draw(model, batch, config, labeller, rng)[2])
     correlations, since = [], time.monotonic()
@@ -86,7 +88,10 @@ def train_scorer(
 
 
 def rank_correlation(a: Tensor, b: Tensor) -> float:
-    """Spearman's correlation along the last dimension, averaged over the others; over everything if it is 1."""
+    """Spearman's correlation along the last dimension, averaged over the others.
+
+    Over everything if the last dimension is 1.
+    """
     if a.shape[-1] == 1:
         a, b = a.reshape(1, -1), b.reshape(1, -1)
     ranks = [v.argsort(-1).argsort(-1).double() for v in (a, b)]
@@ -104,7 +109,10 @@ def _set_scale(model: KdpModel, value: Tensor) -> None:
 def _labelled(
     model: KdpModel, batch: WindowBatch, config: ScorerConfig, labeller: Labeller | None, rng: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
-    """Generated windows, data windows of other conditions and warped generated windows, with the task's labels."""
+    """Generated, mismatched, warped and own data windows of random conditions, with the task's labels.
+
+    Returns coordinates (N, M, C), condition (N, d), labels (N, M).
+    """
     assert labeller is not None
     n, m = config.conditions, config.samples
     rows = torch.randint(len(batch), (n,), generator=rng)
@@ -131,6 +139,8 @@ def _returns(
     """Noisy data windows with the value they carry."""
     rows = torch.randint(len(batch), (config.conditions * config.samples,), generator=rng).numpy()
     coordinates = model.encode(torch.from_numpy(batch.windows[rows]))[:, None]
-    coordinates = coordinates + config.input_noise * model.scorer.spread * torch.randn(coordinates.shape, generator=rng)
+    coordinates = coordinates + config.input_noise * model.scorer.spread * torch.randn(
+        coordinates.shape, generator=rng
+    )
     condition = model.condition(torch.from_numpy(batch.state[rows]), torch.from_numpy(batch.context[rows]))
     return coordinates, condition, torch.from_numpy(batch.value[rows, None])

@@ -52,12 +52,17 @@ class Channel(_Strict):
     @model_validator(mode="after")
     def _ordered(self) -> Channel:
         if self.limits is not None and not self.limits[0] < self.limits[1]:
-            raise ValueError(f"limits of '{self.name}' must be [low, high] with low < high, got {list(self.limits)}")
+            raise ValueError(
+                f"limits of '{self.name}' must be [low, high] with low < high, got {list(self.limits)}"
+            )
         return self
 
 
 class Input(_Strict):
-    """A physical quantity that a node reads and hands to the task's ``encode``; ``rows`` marks an (N, size) list."""
+    """A physical quantity that a node reads and hands to the task's ``encode``.
+
+    ``rows`` marks an (N, size) list.
+    """
 
     name: str = Field(pattern=r"^[a-z][a-z0-9_]*$")
     unit: str
@@ -94,7 +99,10 @@ class Normaliser(_Strict):
 
 
 class Spec(_Strict):
-    """One task's contract. Times: control ``rate_hz``; rows of a window are ``stride / rate_hz`` seconds apart."""
+    """One task's contract.
+
+    Times: control ``rate_hz``; rows of a window are ``stride / rate_hz`` seconds apart.
+    """
 
     version: Literal[1] = 1
     name: str = Field(min_length=1)
@@ -127,11 +135,17 @@ class Spec(_Strict):
                 raise ValueError(f"goal.step must be inside the horizon {self.horizon}, got {self.goal.step}")
         n = self.normaliser
         if n is not None:
-            for field, size in (("state", self.d_state), ("action", self.d_action), ("context", self.d_context)):
+            for field, size in (
+                ("state", self.d_state),
+                ("action", self.d_action),
+                ("context", self.d_context),
+            ):
                 for stat in ("mean", "std"):
                     values = getattr(n, f"{field}_{stat}")
                     if len(values) != size:
-                        raise ValueError(f"normaliser.{field}_{stat} must have {size} numbers, got {len(values)}")
+                        raise ValueError(
+                            f"normaliser.{field}_{stat} must have {size} numbers, got {len(values)}"
+                        )
                     if not np.all(np.isfinite(values)):
                         raise ValueError(f"normaliser.{field}_{stat} must be finite")
                 if min(getattr(n, f"{field}_std"), default=1.0) <= 0:
@@ -198,7 +212,10 @@ class Spec(_Strict):
         mine, theirs = (s.model_dump(mode="json", exclude={"normaliser"}) for s in (self, other))
         for field, value in mine.items():
             if theirs[field] != value:
-                raise SpecError(f"{what}: field '{field}' is {theirs[field]!r}, expected {value!r} as in spec '{self.name}'")
+                raise SpecError(
+                    f"{what}: field '{field}' is {theirs[field]!r}, "
+                    f"expected {value!r} as in spec '{self.name}'"
+                )
 
     def save(self, path: str | Path) -> None:
         """Write as JSON, atomically."""
@@ -218,10 +235,14 @@ class Spec(_Strict):
         except yaml.YAMLError as error:
             raise SpecError(f"{path}: not valid YAML or JSON: {' '.join(str(error).split())}") from None
         if not isinstance(content, dict):
-            raise SpecError(f"{path}: expected a mapping with the fields of a spec, got {type(content).__name__}")
+            raise SpecError(
+                f"{path}: expected a mapping with the fields of a spec, got {type(content).__name__}"
+            )
         try:
             return cls.model_validate(content)
         except ValidationError as error:
             first = error.errors()[0]
             field = ".".join(str(part) for part in first["loc"]) or "spec"
-            raise SpecError(f"{path}: field '{field}': {first['msg']} (got {str(first['input'])[:80]!r})") from None
+            raise SpecError(
+                f"{path}: field '{field}': {first['msg']} (got {str(first['input'])[:80]!r})"
+            ) from None

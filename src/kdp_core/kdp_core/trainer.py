@@ -1,4 +1,4 @@
-"""Algorithm 1: draw conditions, generate windows, drift them, regress the generator onto the drifted windows."""
+"""Algorithm 1: draw conditions, generate windows, drift them, regress onto the drifted windows."""
 
 from __future__ import annotations
 
@@ -80,7 +80,9 @@ class TrainConfig:
             if getattr(self, name) < 1:
                 raise ConfigError(f"train.{name} must be at least 1, got {getattr(self, name)}")
         if self.field in ("joint", "energy") and self.samples < 2:
-            raise ConfigError(f"train.samples must be at least 2 for field '{self.field}', got {self.samples}")
+            raise ConfigError(
+                f"train.samples must be at least 2 for field '{self.field}', got {self.samples}"
+            )
         if not 0.0 <= self.ema < 1.0:
             raise ConfigError(f"train.ema must be in [0, 1), got {self.ema}")
 
@@ -104,7 +106,9 @@ Report = Callable[[Progress], None]
 class Trainer:
     """One training run; ``run`` may be interrupted at any time and resumed from ``out``'s checkpoint."""
 
-    def __init__(self, batch: WindowBatch, spec: Spec, config: TrainConfig, out: Path, neighbourhood: Neighbourhood):
+    def __init__(
+        self, batch: WindowBatch, spec: Spec, config: TrainConfig, out: Path, neighbourhood: Neighbourhood
+    ) -> None:
         self.config, self.spec, self.out = config, spec, out
         self.path = out / checkpoint.NAME
         torch.manual_seed(config.seed)
@@ -114,7 +118,12 @@ class Trainer:
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         with torch.no_grad():
             self.condition = self.model.condition(_tensor(batch.state), _tensor(batch.context))
-            self.data = torch.cat([self.model.encode(_tensor(part)) for part in np.array_split(batch.windows, max(1, len(batch) // 8192))])
+            self.data = torch.cat(
+                [
+                    self.model.encode(_tensor(part))
+                    for part in np.array_split(batch.windows, max(1, len(batch) // 8192))
+                ]
+            )
         self.neighbourhood = neighbourhood
         self.weight = self._coordinate_weight()
         self.optimiser = torch.optim.AdamW(
@@ -130,16 +139,25 @@ class Trainer:
         return (self.model.basis.square() @ free).clone()
 
     def resume(self) -> bool:
-        """Continue from the checkpoint in ``out`` if there is one. Raises DataError if it belongs to another run."""
+        """Continue from the checkpoint in ``out`` if there is one.
+
+        Raises DataError if it belongs to another run.
+        """
         if not self.path.exists():
             return False
         header = checkpoint.read_header(self.path)
         mine = self._header()
         for name in ("config", "contract", "windows"):
             if header.get(name) != mine[name]:
-                raise DataError(f"{self.path}: was written with another {name}; choose another --out or delete it")
+                raise DataError(
+                    f"{self.path}: was written with another {name}; choose another --out or delete it"
+                )
         modules = {"model": self.model, "average": self.average}
-        self.step = int(checkpoint.load_checkpoint(self.path, modules, {"generator_optimiser": self.optimiser}, self.rng)["step"])
+        self.step = int(
+            checkpoint.load_checkpoint(self.path, modules, {"generator_optimiser": self.optimiser}, self.rng)[
+                "step"
+            ]
+        )
         return True
 
     def _header(self) -> dict[str, Any]:
@@ -154,7 +172,9 @@ class Trainer:
     def save(self) -> None:
         """Write the checkpoint atomically."""
         modules = {"model": self.model, "average": self.average}
-        checkpoint.save_checkpoint(self.path, modules, {"generator_optimiser": self.optimiser}, self.rng, self._header())
+        checkpoint.save_checkpoint(
+            self.path, modules, {"generator_optimiser": self.optimiser}, self.rng, self._header()
+        )
 
     def run(self, report: Report | None = None, until: int | None = None) -> KdpModel:
         """Train the generator up to ``until`` (default: all) steps and return the averaged model."""
@@ -183,8 +203,9 @@ class Trainer:
         torch.nn.utils.clip_grad_norm_(self.model.generator.parameters(), config.clip)
         self.optimiser.step()
         decay = min(config.ema, (1 + self.step) / (10 + self.step))
-        own, mean = list(self.model.generator.parameters()), list(self.average.generator.parameters())
-        torch._foreach_lerp_(mean, [p.detach() for p in own], 1.0 - decay)
+        own: list[Tensor] = [p.detach() for p in self.model.generator.parameters()]
+        mean: list[Tensor] = list(self.average.generator.parameters())
+        torch._foreach_lerp_(mean, own, 1.0 - decay)
         spread = x.detach().std(dim=1).square().mean().sqrt().item() if x.shape[1] > 1 else float("nan")
         return loss.item(), magnitude, spread
 

@@ -17,9 +17,9 @@ MIN_STD = 1e-3
 class WindowBatch:
     """Windows with their conditions, physical units.
 
-    windows (N, H, D); state (N, d_s); context (N, d_c + d_goal); group (N,) episode number; scene (N,) number of the
-    world, -1 if the data have no worlds; value (N,) return that a window carries (higher is better); extras (N, E)
-    what a task's labels need besides, for example obstacles.
+    windows (N, H, D); state (N, d_s); context (N, d_c + d_goal); group (N,) episode number; scene (N,) number
+    of the world, -1 if the data have no worlds; value (N,) return that a window carries (higher is better);
+    extras (N, E) what a task's labels need besides, for example obstacles.
     """
 
     windows: np.ndarray
@@ -47,7 +47,9 @@ def check_windows(batch: WindowBatch, spec: Spec, source: str) -> None:
     """Raise DataError, naming ``source``, if windows do not fit the spec or are not finite."""
     n = len(batch)
     if n == 0:
-        raise DataError(f"{source}: no episode is long enough for a window of {spec.horizon} rows at stride {spec.stride}")
+        raise DataError(
+            f"{source}: no episode is long enough for a window of {spec.horizon} rows at stride {spec.stride}"
+        )
     expected = {
         "windows": (n, spec.horizon, spec.d_window),
         "state": (n, spec.d_state),
@@ -59,14 +61,19 @@ def check_windows(batch: WindowBatch, spec: Spec, source: str) -> None:
     for name, shape in expected.items():
         array = getattr(batch, name)
         if array.shape != shape:
-            raise DataError(f"{source}: {name} has shape {array.shape}, expected {shape} from spec '{spec.name}'")
+            raise DataError(
+                f"{source}: {name} has shape {array.shape}, expected {shape} from spec '{spec.name}'"
+            )
         if not np.isfinite(array).all():
             bad = int(np.argwhere(~np.isfinite(array.reshape(n, -1)).all(axis=1))[0, 0])
             raise DataError(f"{source}: {name} of window {bad} is not finite")
 
 
 def fit_normaliser(batch: WindowBatch, spec: Spec) -> Normaliser:
-    """Mean and standard deviation per channel number, pooled over windows and rows (constant ones get std 1)."""
+    """Mean and standard deviation per channel number.
+
+    Pooled over windows and rows (constant ones get std 1).
+    """
 
     def moments(values: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
         flat = values.reshape(-1, values.shape[-1]).astype(np.float64)
@@ -95,7 +102,7 @@ def window_scale(spec: Spec) -> tuple[np.ndarray, np.ndarray]:
 
 
 def keys(batch: WindowBatch, spec: Spec) -> np.ndarray:
-    """Whitened key of every window, (N, P) float32: the spec's key channels, each scaled and divided by sqrt(size).
+    """Whitened key of every window, (N, P) float32: the key channels, scaled and divided by sqrt(size).
 
     Dividing by the square root of the size makes a grid of 121 cells weigh as one number would.
     """

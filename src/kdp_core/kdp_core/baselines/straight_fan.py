@@ -10,7 +10,10 @@ SPEED_M_S = 0.62
 
 
 class StraightFan:
-    """K windows of constant velocity in K directions (K = 1: straight to the goal). Ranked by the task's costs."""
+    """K windows of constant velocity in K directions (K = 1: straight to the goal).
+
+    Ranked by the task's costs.
+    """
 
     d_noise = 1
 
@@ -18,8 +21,13 @@ class StraightFan:
         self.spec = flight_spec()
         self._times = np.arange(self.spec.horizon)[None, :, None] * self.spec.step_s
 
-    def propose(self, state: np.ndarray, context: np.ndarray, noise: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """state (6,), context (124,), noise (K, 1) unused but for its length -> windows (K, H, 9), zero scores (K,)."""
+    def propose(
+        self, state: np.ndarray, context: np.ndarray, noise: np.ndarray
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """State (6,), context (124,), noise (K, 1) unused but for its length.
+
+        Returns windows (K, H, 9) and scores (K,), all zero.
+        """
         k = len(noise)
         goal = context[:3]
         distance = float(np.hypot(goal[0], goal[1]))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import multiprocessing
 import os
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import Any, Literal
 
@@ -20,7 +20,7 @@ from kdp_core.tasks.flight import GOAL_TOLERANCE_M, FlightTask, rotate
 
 TIME_LIMIT_S = 20.0
 WORLD_SEED_BASE = 500_000_000
-WORLDS_PER_CHUNK = 10
+WORLDS_PER_CHUNK = 25
 Method = Literal["planner", "rotated_mean", "straight_fan"]
 
 
@@ -37,7 +37,7 @@ class EvaluationOptions:
     rate_hz: float = 50.0
     method: Method = "planner"
     artifact: str | None = None
-    controller: ControllerOptions = ControllerOptions()
+    controller: ControllerOptions = field(default_factory=ControllerOptions)
 
     def __post_init__(self) -> None:
         if self.worlds < 1:
@@ -71,7 +71,9 @@ def make_source(options: EvaluationOptions) -> WindowSource:
     if options.artifact is None:
         raise ConfigError(f"artifact: method '{options.method}' needs one")
     planner = Planner.load(options.artifact)
-    FlightTask().spec.require_same(planner.spec, f"{options.artifact}/spec.json") if planner.spec.horizon > 1 else None
+    FlightTask().spec.require_same(
+        planner.spec, f"{options.artifact}/spec.json"
+    ) if planner.spec.horizon > 1 else None
     if options.method == "rotated_mean":
         from kdp_core.baselines.rotated_mean import RotatedMean
 
@@ -80,9 +82,14 @@ def make_source(options: EvaluationOptions) -> WindowSource:
 
 
 def evaluate(
-    options: EvaluationOptions, processes: int | None = None, progress: Callable[[int, int, int], None] | None = None
+    options: EvaluationOptions,
+    processes: int | None = None,
+    progress: Callable[[int, int, int], None] | None = None,
 ) -> list[Outcome]:
-    """Fly ``options.worlds`` worlds over processes. ``progress(done, total, successes)``. Results do not depend on processes."""
+    """Fly ``options.worlds`` worlds over processes.
+
+    ``progress(done, total, successes)``. Results do not depend on processes.
+    """
     make_source(options)
     chunks = range(0, options.worlds, WORLDS_PER_CHUNK)
     outcomes: list[Outcome] = []
@@ -126,9 +133,10 @@ def fly(source: WindowSource, seeds: list[int], options: EvaluationOptions) -> l
         _advance(drones, step, tick, pending)
         for i in np.flatnonzero(active):
             position = drones.position[i]
-            closest[i] = min(closest[i], float(arenas[i].pole_clearance(position)))
+            gap = float(arenas[i].pole_clearance(position))
+            closest[i] = min(closest[i], gap)
             distance = float(np.linalg.norm(position - arenas[i].goal))
-            if arenas[i].collides(position):
+            if gap < 0.0:
                 active[i], reason[i] = False, "collision"
             elif arenas[i].outside(position) or position[2] <= 0.05:
                 active[i], reason[i] = False, "left the arena"
@@ -138,9 +146,18 @@ def fly(source: WindowSource, seeds: list[int], options: EvaluationOptions) -> l
             break
     final = [float(np.linalg.norm(drones.position[i] - arenas[i].goal)) for i in range(n)]
     return [
-        Outcome(seeds[i], reason[i] == "success", reason[i], float(time_s[i]), float(closest[i]), final[i], int(cycles[i]), int(safe[i]))
+        Outcome(
+            world_seed=seeds[i],
+            success=reason[i] == "success",
+            reason=reason[i],
+            time_s=float(time_s[i]),
+            closest_m=float(closest[i]),
+            final_distance_m=final[i],
+            cycles=int(cycles[i]),
+            safe_cycles=int(safe[i]),
+        )
         for i in range(n)
-    ]  # fmt: skip
+    ]
 
 
 def _measure(

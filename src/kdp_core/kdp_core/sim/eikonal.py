@@ -1,7 +1,7 @@
 """Cost-to-go on a grid by the eikonal equation |grad T| = cost, for many fields at once (numpy).
 
-First-order upwind scheme of Rouy and Tourin (1992), iterated to its fixed point over whole arrays: a front crosses
-one cell per sweep, so it suits many small grids better than a heap per grid does.
+First-order upwind scheme of Rouy and Tourin (1992), iterated to its fixed point over whole arrays: a front
+crosses one cell per sweep, so it suits many small grids better than a heap per grid does.
 """
 
 from __future__ import annotations
@@ -63,7 +63,10 @@ def _solve(step: np.ndarray, initial: np.ndarray, max_sweeps: int) -> np.ndarray
 
 
 def interpolate(field: np.ndarray, index: np.ndarray, points: np.ndarray, cell_m: float) -> np.ndarray:
-    """Bilinear values of ``field[index]`` at points (M, 2) m, clamped to the grid. field: (N, X, Y); returns (M,)."""
+    """Bilinear values of ``field[index]`` at points (M, 2) m, clamped to the grid.
+
+    field: (N, X, Y); index: (M,). Returns (M,).
+    """
     n_x, n_y = field.shape[1:]
     u = np.clip(points[:, 0] / cell_m - 0.5, 0.0, n_x - 1.001)
     v = np.clip(points[:, 1] / cell_m - 0.5, 0.0, n_y - 1.001)

@@ -1,13 +1,13 @@
 """Expert flights for training: in each world many states, and from each of them several ways to go on.
 
-Branches from one state share the world, so the data hold several continuations of the same condition; with one
-continuation per state a distribution of plans cannot be learned from neighbours of other worlds.
+Branches from one state share the world, so the data hold several continuations of the same condition; with
+one continuation per state a distribution of plans cannot be learned from neighbours of other worlds.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 
 import numpy as np
 
@@ -43,7 +43,7 @@ class CollectOptions:
     """Standard deviation added to velocities of states along flights."""
     gust: float = 0.25
     """Size of the slowly changing velocity error while flying to the states."""
-    expert: ExpertOptions = ExpertOptions()
+    expert: ExpertOptions = field(default_factory=ExpertOptions)
     """The expert."""
     seed: int = 0
     """First world's seed is seed * 1000003; noise is seeded from it too."""
@@ -59,8 +59,9 @@ class CollectOptions:
 def collect_worlds(options: CollectOptions, first: int, count: int) -> Iterator[Episode]:
     """Fly worlds ``first`` to ``first + count - 1`` of a data set and give one episode per branch.
 
-    Episodes: observations (rows + 1, 9) = position, velocity (world), goal; actions (rows, 3) = world-frame velocity
-    command, held for one row; reward = progress towards the goal, m. Flights that hit something are left out.
+    Episodes: observations (rows + 1, 9) = position, velocity (world), goal; actions (rows, 3) = world-frame
+    velocity command, held for one row; reward = progress towards the goal, m. Flights that hit something are
+    left out.
     """
     rng = np.random.default_rng([options.seed, first])
     seeds = [options.seed * 1_000_003 + world for world in range(first, first + count)]
@@ -68,7 +69,10 @@ def collect_worlds(options: CollectOptions, first: int, count: int) -> Iterator[
     expert = FlightExpert(arenas, options.branches + 1, rng, options.expert)
     world, position, velocity = _states(arenas, expert, options, rng)
     world, route = np.repeat(world, options.branches), np.tile(np.arange(1, options.branches + 1), len(world))
-    position, velocity = np.repeat(position, options.branches, axis=0), np.repeat(velocity, options.branches, axis=0)
+    position, velocity = (
+        np.repeat(position, options.branches, axis=0),
+        np.repeat(velocity, options.branches, axis=0),
+    )
     positions, velocities, commands = _fly(expert, world, route, position, velocity, options.rows)
     for i in range(len(world)):
         arena = arenas[world[i]]
@@ -100,7 +104,9 @@ def _states(
     start = np.stack([arena.start for arena in arenas])
     start[:, 2] += rng.normal(0.0, 0.08, n)
     rows = 130
-    positions, velocities, _ = _fly(expert, every, 0 * every, start, np.zeros_like(start), rows, options.gust, rng)
+    positions, velocities, _ = _fly(
+        expert, every, 0 * every, start, np.zeros_like(start), rows, options.gust, rng
+    )
     worlds, states_p, states_v = [], [], []
     for w, arena in enumerate(arenas):
         near = np.linalg.norm(positions[w] - arena.goal, axis=1) < 0.1
@@ -111,7 +117,9 @@ def _states(
         free = rng.random(options.states) < options.free_states
         low, high = (0.15, -1.85, 0.7), (5.85, 1.85, 1.3)
         p[free] = rng.uniform(low, high, (int(free.sum()), 3))
-        v[free] = rng.normal(0, 0.25, (int(free.sum()), 3)) * [1, 1, 0.3] * rng.integers(0, 2, (int(free.sum()), 1))
+        v[free] = (
+            rng.normal(0, 0.25, (int(free.sum()), 3)) * [1, 1, 0.3] * rng.integers(0, 2, (int(free.sum()), 1))
+        )
         good = arena.clearance(p) > 0.01
         worlds.append(np.full(int(good.sum()), w))
         states_p.append(p[good])
@@ -129,7 +137,10 @@ def _fly(
     gust: float = 0.0,
     rng: np.random.Generator | None = None,
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Fly with the expert at window rate: positions and velocities (M, rows + 1, 3), commands (M, rows, 3)."""
+    """Fly with the expert at window rate.
+
+    Returns positions and velocities (M, rows + 1, 3), commands (M, rows, 3).
+    """
     spec = flight_spec()
     drones = Crazyflie(len(world))
     drones.reset(slice(None), position, hovering=True)

@@ -24,13 +24,13 @@ def collect_flights(
 ) -> Path:
     """Fly ``options.worlds`` worlds and write the Minari data set ``path``, which appears only when complete.
 
-    The episodes do not depend on ``processes``. ``progress(worlds done, worlds, episodes)`` is called now and then.
-    Raises DataError if ``path`` exists and ``overwrite`` is false.
+    The episodes do not depend on ``processes``. ``progress(worlds done, worlds, episodes)`` is called now and
+    then. Raises DataError if ``path`` exists and ``overwrite`` is false.
     """
     metadata = {
         "algorithm_name": "randomised cost-to-go expert, simulated Crazyflie",
         "author": {"KDP"},
-        "description": "flights through poles; observations: position, velocity (world), goal; see options for poles",
+        "description": "flights through poles; observations: position, velocity, goal; options: poles",
         "code_version": __version__,
         "collect_options": asdict(options),
     }

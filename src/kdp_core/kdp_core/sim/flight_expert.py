@@ -42,7 +42,7 @@ class FlightExpert:
 
     def __init__(
         self, arenas: list[Arena], routes: int, rng: np.random.Generator, options: ExpertOptions | None = None
-    ):
+    ) -> None:
         self.options = options or ExpertOptions()
         self.routes = routes
         o, size = self.options, arenas[0].size
@@ -74,8 +74,8 @@ class FlightExpert:
             position, velocity: (M, 3) m and m/s.
 
         Returns:
-            (M, 3) m/s; at most ``look_ahead`` m/s away from the present velocity, which keeps flights smooth without
-            a hidden filter state.
+            (M, 3) m/s; at most ``look_ahead`` m/s away from the present velocity, which keeps flights smooth
+            without a hidden filter state.
         """
         o = self.options
         index = world * self.routes + route

@@ -1,4 +1,4 @@
-"""What a task gives to collector, trainer, evaluator and node: the spec and pure functions, no ROS, no learning."""
+"""What a task gives to collector, trainer, evaluator and node: spec and pure functions, no ROS."""
 
 from __future__ import annotations
 
@@ -63,8 +63,15 @@ def check_inputs(spec: Spec, inputs: Inputs) -> None:
             raise InputError(f"input '{declared.name}' is missing; spec '{spec.name}' needs it")
         value = np.asarray(value)
         expected = f"(N, {declared.size})" if declared.rows else f"({declared.size},)"
-        good = value.ndim == 2 and value.shape[1] == declared.size if declared.rows else value.shape == (declared.size,)
+        good = (
+            value.ndim == 2 and value.shape[1] == declared.size
+            if declared.rows
+            else value.shape == (declared.size,)
+        )
         if not good:
             raise InputError(f"input '{declared.name}' must have shape {expected}, got {value.shape}")
         if value.dtype.kind not in "fiu" or not np.isfinite(value).all():
-            raise InputError(f"input '{declared.name}' must be finite numbers ({declared.unit}), got {value.tolist()!s:.80}")
+            raise InputError(
+                f"input '{declared.name}' must be finite numbers ({declared.unit}), "
+                f"got {value.tolist()!s:.80}"
+            )

@@ -1,8 +1,8 @@
 """Flight through poles: the spec, what the planner sees, how a plan is judged, and the safe action.
 
-The planner sees the goal relative to the drone, its velocity and a local grid of clearances. A window holds the
-displacement from where it was planned, the velocity and the velocity command, so plans do not depend on where the
-arena lies.
+The planner sees the goal relative to the drone, its velocity and a local grid of clearances. A window holds
+the displacement from where it was planned, the velocity and the velocity command, so plans do not depend on
+where the arena lies.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _offsets = (np.arange(GRID_CELLS) - GRID_CELLS // 2) * GRID_STEP_M
 GRID_OFFSETS_M = np.stack(np.meshgrid(_offsets, _offsets, indexing="ij"), axis=-1).reshape(-1, 2)
 
 
-def flight_spec() -> Spec:
-    """The contract of the flight task, without normaliser."""
+def flight_spec(horizon: int = HORIZON) -> Spec:
+    """The contract of the flight task, without normaliser; ``horizon`` 1 is behaviour cloning."""
     odom = {"topic": "odom", "type": "nav_msgs/msg/Odometry"}
     command = RosField(topic="cmd_velocity_world", type="kdp_msgs/msg/VelocityWorld", field="vel.[x,y,z]")
     return Spec(
@@ -42,7 +42,7 @@ def flight_spec() -> Spec:
         task="flight",
         rate_hz=50.0,
         stride=5,
-        horizon=HORIZON,
+        horizon=horizon,
         state=(
             Channel(name="displacement", unit="m", size=3, frame="world", limits=(-4.0, 4.0)),
             Channel(name="velocity", unit="m/s", size=3, frame="world", limits=(-2.0, 2.0)),
@@ -63,51 +63,87 @@ def flight_spec() -> Spec:
             Channel(name="clearance", unit="m", size=GRID_CELLS**2, frame="world"),
         ),
         inputs=(
-            Input(name="position", unit="m", size=3, frame="world", ros=RosField(**odom, field="pose.pose.position.[x,y,z]")),
-            Input(name="orientation", unit="quaternion xyzw", size=4, ros=RosField(**odom, field="pose.pose.orientation.[x,y,z,w]")),
-            Input(name="velocity_body", unit="m/s", size=3, frame="base_link", ros=RosField(**odom, field="twist.twist.linear.[x,y,z]")),
+            Input(
+                name="position",
+                unit="m",
+                size=3,
+                frame="world",
+                ros=RosField(**odom, field="pose.pose.position.[x,y,z]"),
+            ),
+            Input(
+                name="orientation",
+                unit="quaternion xyzw",
+                size=4,
+                ros=RosField(**odom, field="pose.pose.orientation.[x,y,z,w]"),
+            ),
+            Input(
+                name="velocity_body",
+                unit="m/s",
+                size=3,
+                frame="base_link",
+                ros=RosField(**odom, field="twist.twist.linear.[x,y,z]"),
+            ),
             Input(
                 name="poles",
                 unit="m (x, y, radius)",
                 size=3,
                 rows=True,
                 frame="world",
-                ros=RosField(topic="obstacles", type="kdp_msgs/msg/Obstacles", field="cylinders[].[center.x,center.y,radius]"),
+                ros=RosField(
+                    topic="obstacles",
+                    type="kdp_msgs/msg/Obstacles",
+                    field="cylinders[].[center.x,center.y,radius]",
+                ),
             ),
             Input(
                 name="goal",
                 unit="m",
                 size=3,
                 frame="world",
-                ros=RosField(topic="goal_pose", type="geometry_msgs/msg/PoseStamped", field="pose.position.[x,y,z]"),
+                ros=RosField(
+                    topic="goal_pose", type="geometry_msgs/msg/PoseStamped", field="pose.position.[x,y,z]"
+                ),
             ),
         ),
         goal=Goal(mode="context", channels=("relative_goal",)),
-        key=(KeyPart(channel="velocity"), KeyPart(channel="relative_goal"), KeyPart(channel="clearance", scale=0.3)),
+        key=(
+            KeyPart(channel="velocity"),
+            KeyPart(channel="relative_goal"),
+            KeyPart(channel="clearance", scale=0.3),
+        ),
     )
 
 
 def rotate(quaternion: np.ndarray, vector: np.ndarray) -> np.ndarray:
     """Rotate vectors (…, 3) by unit quaternions xyzw (…, 4)."""
-    axis, w = quaternion[..., :3], quaternion[..., 3:]
-    cross = 2.0 * np.cross(axis, vector)
-    return vector + w * cross + np.cross(axis, cross)
+    x, y, z, w = (quaternion[..., i] for i in range(4))
+    a, b, c = (vector[..., i] for i in range(3))
+    # t = 2 q x v; v' = v + w t + q x t, written out because np.cross costs more than all the rest here
+    t, u, v = 2.0 * (y * c - z * b), 2.0 * (z * a - x * c), 2.0 * (x * b - y * a)
+    return np.stack(
+        [a + w * t + y * v - z * u, b + w * u + z * t - x * v, c + w * v + x * u - y * t], axis=-1
+    )
 
 
 def clearance(points: np.ndarray, poles: np.ndarray) -> np.ndarray:
     """Distance from the drone's surface to the nearest pole or fence wall, m.
 
-    points: (…, 2 or 3) drone centres; poles: (P, 3) as x, y, radius, or (…, P, 3) broadcasting against points.
-    Returns (…), negative in contact.
+    points: (…, 2 or 3) drone centres; poles: (P, 3) as x, y, radius, or (…, P, 3) broadcasting against
+    points. Returns (…), negative in contact.
     """
-    x, y = points[..., 0], points[..., 1]
+    x, y = np.ascontiguousarray(points[..., 0]), np.ascontiguousarray(points[..., 1])
     walls = np.minimum(
-        np.minimum(x - FENCE_LOW_M[0], FENCE_HIGH_M[0] - x), np.minimum(y - FENCE_LOW_M[1], FENCE_HIGH_M[1] - y)
+        np.minimum(x - FENCE_LOW_M[0], FENCE_HIGH_M[0] - x),
+        np.minimum(y - FENCE_LOW_M[1], FENCE_HIGH_M[1] - y),
     )
     if poles.shape[-2]:
-        # sqrt of a sum is several times quicker than hypot, and nothing here can overflow
-        dx, dy = x[..., None] - poles[..., 0], y[..., None] - poles[..., 1]
-        walls = np.minimum(walls, (np.sqrt(dx * dx + dy * dy) - poles[..., 2]).min(axis=-1))
+        # Poles first, so that the inner loops run over points; a sum's root is quicker than hypot.
+        if poles.ndim == 2:
+            px, py, radius = poles.T.reshape(3, -1, *[1] * x.ndim)
+        else:
+            px, py, radius = np.moveaxis(poles, (-1, -2), (0, 1))
+        dx, dy = x - px, y - py
+        walls = np.minimum(walls, (np.sqrt(dx * dx + dy * dy) - radius).min(axis=0))
     return walls - DRONE_RADIUS_M
 
 
@@ -130,8 +166,8 @@ class FlightCosts:
 class FlightTask:
     """The flight task; ``costs`` may be tuned by users who know their airspace."""
 
-    def __init__(self, costs: FlightCosts | None = None) -> None:
-        self.spec = flight_spec()
+    def __init__(self, costs: FlightCosts | None = None, horizon: int = HORIZON) -> None:
+        self.spec = flight_spec(horizon)
         self.weights = costs or FlightCosts()
 
     def encode(self, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
@@ -146,10 +182,10 @@ class FlightTask:
         return inputs["position"] + windows[..., :3]
 
     def costs(self, windows: np.ndarray, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
-        """Ranking cost: shortfall of clearance below the margin, hits, and how far from the goal a plan comes.
+        """Ranking cost (K,): shortfall of clearance below the margin, hits, and distance left to the goal.
 
-        A plan is valid if it is finite and touches nothing within its first ``valid_rows`` rows. A plan that reaches
-        the goal on its way is credited with the closest it comes.
+        A plan is valid if it is finite and touches nothing within its first ``valid_rows`` rows. A plan that
+        reaches the goal on its way is credited with the closest it comes.
         """
         paths = self.paths(windows, inputs).astype(np.float32)
         cost, gap = self._cost(paths, inputs["goal"].astype(np.float32), inputs["poles"].astype(np.float32))

@@ -20,9 +20,9 @@ MIRROR = np.array([1.0, -1.0, 1.0], np.float32)
 def flight_windows(episode: Episode, spec: Spec) -> WindowBatch:
     """Windows of one flight at every eighth row, and their mirror images across the x axis.
 
-    The episode's observations are (T+1, 9) as in OBSERVATION, its actions (T, 3) world-frame velocity commands one
-    window row apart, its options hold ``poles`` (P, 3) and the numbers ``world`` and ``branch``. ``group`` of the
-    result is left 0; the caller numbers the episodes.
+    The episode's observations are (T+1, 9) as in OBSERVATION, its actions (T, 3) world-frame velocity
+    commands one window row apart, its options hold ``poles`` (P, 3) and the numbers ``world`` and ``branch``.
+    ``group`` of the result is left 0; the caller numbers the episodes.
     """
     observations, actions = episode.channels().get("observations"), episode.actions
     if observations is None or observations.ndim != 2 or observations.shape[1] != 9 or actions.shape[1] != 3:
@@ -51,7 +51,9 @@ def flight_windows(episode: Episode, spec: Spec) -> WindowBatch:
         group=np.zeros(n, np.int64),
         scene=np.full(n, 2 * world if world >= 0 else -1, np.int64),
         value=-np.linalg.norm(position[steps[:, -1]] - goal[rows], axis=-1).astype(np.float32),
-        extras=np.concatenate([start, goal[rows], np.tile(padded.reshape(-1), (n, 1))], axis=1).astype(np.float32),
+        extras=np.concatenate([start, goal[rows], np.tile(padded.reshape(-1), (n, 1))], axis=1).astype(
+            np.float32
+        ),
     )
     return concatenate([batch, _mirrored(batch)])
 

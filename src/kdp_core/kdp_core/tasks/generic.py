@@ -1,4 +1,7 @@
-"""States and actions of any data set as they are: no context, no goal; for D4RL and Minari files of one's own."""
+"""States and actions of any data set as they are: no context, no goal.
+
+For D4RL and Minari files without a task of their own.
+"""
 
 from __future__ import annotations
 
@@ -47,10 +50,12 @@ class GenericTask:
         """Windows at every row of one episode."""
         observations = episode.channels()["observations"]
         horizon, steps = self.spec.horizon, len(episode.actions)
-        if observations.shape[1:] != (self.spec.d_state,) or episode.actions.shape[1:] != (self.spec.d_action,):
+        if observations.shape[1:] != (self.spec.d_state,) or episode.actions.shape[1:] != (
+            self.spec.d_action,
+        ):
             raise DataError(
-                f"episode: observations (…, {self.spec.d_state}) and actions (…, {self.spec.d_action}) expected, "
-                f"got {observations.shape} and {episode.actions.shape}"
+                f"episode: observations (…, {self.spec.d_state}) and actions (…, {self.spec.d_action}) "
+                f"expected, got {observations.shape} and {episode.actions.shape}"
             )
         rows = np.arange(0, steps - horizon + 1)
         index = rows[:, None] + np.arange(horizon)
