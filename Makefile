@@ -3,7 +3,7 @@
 # ARGS="..." is handed on to the program of train, bench, bench-flight, demo and test (pytest).
 export PYTHON KDP_ROS
 IN = tools/run-in-workspace
-START = $(or $(PYTHON),python3)
+START = $(or $(shell command -v python3),$(PYTHON))
 
 .PHONY: help setup setup-train demo test lint train bench bench-flight clean distclean
 
