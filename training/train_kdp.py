@@ -16,6 +16,7 @@ from pathlib import Path
 import tyro
 
 from kdp_core.cli import user_errors
+from kdp_core.exceptions import ConfigError
 from kdp_core.run_config import RunConfig, load_run_config
 from kdp_core.run_training import run_training
 
@@ -23,12 +24,12 @@ from kdp_core.run_training import run_training
 @user_errors
 def main() -> None:
     """Read the configuration, let the command line override it, run."""
-    arguments = sys.argv[1:]
+    arguments = [p for a in sys.argv[1:] for p in (a.split("=", 1) if a.startswith("--config=") else [a])]
     default = RunConfig()
     if "--config" in arguments:
         at = arguments.index("--config")
         if at + 1 >= len(arguments):
-            raise SystemExit("error: --config needs a file")
+            raise ConfigError("--config: expected the path of a YAML file after it")
         default = load_run_config(Path(arguments[at + 1]))
         arguments = arguments[:at] + arguments[at + 2 :]
     config = tyro.cli(RunConfig, args=arguments, default=default, description=__doc__)

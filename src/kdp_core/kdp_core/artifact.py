@@ -72,6 +72,12 @@ def _sha256(data: bytes) -> str:
     return hashlib.sha256(data).hexdigest()
 
 
+def require_replaceable(path: Path) -> None:
+    """Raise ArtifactError if ``path`` holds something that is no artifact and writing one would lose."""
+    if path.exists() and not (path / SUMS).is_file() and (not path.is_dir() or any(path.iterdir())):
+        raise ArtifactError(f"{path}: exists and is not an artifact (no {SUMS}); not overwritten")
+
+
 def write_artifact(path: str | Path, files: Mapping[str, bytes]) -> Path:
     """Write all FILES and their sums to a temporary directory beside ``path``, then rename it into place.
 
@@ -83,8 +89,7 @@ def write_artifact(path: str | Path, files: Mapping[str, bytes]) -> Path:
         raise ArtifactError(
             f"{path}: an artifact holds exactly {', '.join(FILES)}, got {', '.join(sorted(files))}"
         )
-    if path.exists() and not (path / SUMS).is_file() and (not path.is_dir() or any(path.iterdir())):
-        raise ArtifactError(f"{path}: exists and is not an artifact (no {SUMS}); not overwritten")
+    require_replaceable(path)
     temporary = path.with_name(f".{path.name}.tmp{os.getpid()}")
     path.parent.mkdir(parents=True, exist_ok=True)
     shutil.rmtree(temporary, ignore_errors=True)

@@ -14,7 +14,7 @@ R = TypeVar("R")
 
 
 def user_errors(function: Callable[P, R]) -> Callable[P, R]:
-    """Print a KdpError as one line on stderr and exit with 2; Ctrl-C exits with 130 without a traceback."""
+    """Print a KdpError or OSError as one line on stderr and exit with 2; Ctrl-C exits with 130."""
 
     @functools.wraps(function)
     def wrapped(*args: P.args, **kwargs: P.kwargs) -> R:
@@ -22,6 +22,12 @@ def user_errors(function: Callable[P, R]) -> Callable[P, R]:
             return function(*args, **kwargs)
         except KdpError as error:
             print(f"error: {' '.join(str(error).split())}", file=sys.stderr)
+            raise SystemExit(2) from None
+        except (
+            OSError
+        ) as error:  # a full disk, a folder without permission: nothing that a traceback explains
+            where = f"{error.filename}: " if error.filename is not None else ""
+            print(f"error: {where}{error.strerror or error}", file=sys.stderr)
             raise SystemExit(2) from None
         except KeyboardInterrupt:
             print("interrupted", file=sys.stderr)

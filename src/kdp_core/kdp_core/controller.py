@@ -13,7 +13,8 @@ from typing import Literal
 import numpy as np
 
 from kdp_core.exceptions import ConfigError
-from kdp_core.planner import Plan, Planner, WindowSource, select
+from kdp_core.planner import MAX_CANDIDATES, Plan, Planner, WindowSource, select
+from kdp_core.ranges import at_least, within
 from kdp_core.spec import Spec
 from kdp_core.tasks import Inputs, Task, check_inputs, make_task
 
@@ -40,8 +41,9 @@ class ControllerOptions:
     seed: int = 0
 
     def __post_init__(self) -> None:
-        if not 1 <= self.candidates <= 4096:
-            raise ConfigError(f"candidates must be in 1..4096, got {self.candidates}")
+        within(self, 1, MAX_CANDIDATES, "candidates")
+        within(self, 0, 1, "warm_start", "warm_correlation")
+        at_least(self, 0, "learned_weight", "stay", "seed")
         if self.chunk < 0:
             raise ConfigError(f"chunk must be 0 (replan every cycle) or more window rows, got {self.chunk}")
 

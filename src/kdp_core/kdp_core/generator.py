@@ -7,6 +7,8 @@ from dataclasses import dataclass
 import torch
 from torch import Tensor, nn
 
+from kdp_core.ranges import at_least
+
 
 @dataclass(frozen=True)
 class NetworkSize:
@@ -16,6 +18,9 @@ class NetworkSize:
     width: int = 192
     blocks: int = 3
     scorer_width: int = 128
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "d_noise", "width", "blocks", "scorer_width", prefix="train.network.")
 
 
 class FilmBlock(nn.Module):

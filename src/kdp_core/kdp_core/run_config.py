@@ -11,8 +11,9 @@ from typing import Any
 
 from kdp_core.exceptions import ConfigError
 from kdp_core.files import load_yaml
+from kdp_core.ranges import at_least
 from kdp_core.sim.flight_collect import CollectOptions
-from kdp_core.trainer import TrainConfig
+from kdp_core.train_config import TrainConfig
 
 
 @dataclass(frozen=True)
@@ -35,6 +36,9 @@ class RunConfig:
     """Training."""
     collect: CollectOptions = field(default_factory=CollectOptions)
     """Data collection, if no data are given."""
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "threads", "horizon")
 
 
 def load_run_config(path: Path) -> RunConfig:

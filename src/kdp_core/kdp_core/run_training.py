@@ -19,6 +19,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from torch.utils.tensorboard import SummaryWriter
 
 from kdp_core import __version__
+from kdp_core.artifact import require_replaceable
 from kdp_core.exceptions import ConfigError
 from kdp_core.export import export_artifact
 from kdp_core.neighbourhood import Neighbourhood
@@ -41,7 +42,8 @@ class Display:
 
     def __init__(self, log_dir: Path) -> None:
         self.console = Console()
-        self.writer = SummaryWriter(str(log_dir))
+        self.log_dir = log_dir
+        self.writer: SummaryWriter | None = None
 
     @contextmanager
     def phase(self, name: str, total: int) -> Iterator[Callable[..., None]]:
@@ -70,9 +72,16 @@ class Display:
 
     def scalars(self, step: int, **values: float) -> None:
         """Numbers of one step for TensorBoard."""
+        if self.writer is None:  # not earlier, so that a run that fails on its input leaves nothing behind
+            self.writer = SummaryWriter(str(self.log_dir))
         for name, value in values.items():
             if np.isfinite(value):
                 self.writer.add_scalar(name, value, step)
+
+    def close(self) -> None:
+        """Write out what TensorBoard still holds back."""
+        if self.writer is not None:
+            self.writer.close()
 
 
 def run_training(config: RunConfig, plain: dict[str, Any]) -> Path:
@@ -81,8 +90,10 @@ def run_training(config: RunConfig, plain: dict[str, Any]) -> Path:
     Raises KdpError on anything a user got wrong.
     """
     torch.set_num_threads(config.threads)
-    config.out.mkdir(parents=True, exist_ok=True)
     target = config.artifact or config.out / "artifact"
+    if config.out.exists() and not config.out.is_dir():
+        raise ConfigError(f"{config.out}: is a file, expected a folder for --out")
+    require_replaceable(target)  # before hours of training, not after
     display = Display(config.out / "tensorboard")
     start = time.monotonic()
     prepared, task = _data(config, display)
@@ -118,7 +129,7 @@ def run_training(config: RunConfig, plain: dict[str, Any]) -> Path:
         correlation = train_scorer(
             model, prepared.batch, config.train.scorer, labeller, config.train.seed, show_scorer
         )
-    display.writer.close()
+    display.close()
     provenance = {
         "field": config.train.field,
         "seed": config.train.seed,

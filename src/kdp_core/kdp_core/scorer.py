@@ -16,6 +16,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kdp_core.ranges import at_least, positive
 from kdp_core.windows import WindowBatch
 
 if TYPE_CHECKING:
@@ -38,6 +39,11 @@ class ScorerConfig:
     """Peak of the cosine schedule (AdamW)."""
     input_noise: float = 0.1
     """Standard deviation of noise on data windows, in units of each coordinate's spread."""
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "steps", "conditions", "samples", prefix="train.scorer.")
+        at_least(self, 0, "input_noise", prefix="train.scorer.")
+        positive(self, "learning_rate", prefix="train.scorer.")
 
 
 class Labeller(Protocol):

@@ -7,84 +7,21 @@ import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
-from dataclasses import field as setting
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 import torch
 from torch import Tensor
 
 from kdp_core import checkpoint
-from kdp_core.drift import KdpOptions, energy_field, field_loss, joint_field, kdp_field, mean_field
-from kdp_core.exceptions import ConfigError, DataError
-from kdp_core.generator import NetworkSize
+from kdp_core.drift import energy_field, field_loss, joint_field, kdp_field, mean_field
+from kdp_core.exceptions import DataError
 from kdp_core.model import KdpModel
 from kdp_core.neighbourhood import Neighbourhood
-from kdp_core.scorer import ScorerConfig
 from kdp_core.spec import Spec
+from kdp_core.train_config import TrainConfig
 from kdp_core.windows import WindowBatch
-
-FieldName = Literal["joint", "kdp", "energy", "mean"]
-
-
-@dataclass(frozen=True)
-class TrainConfig:
-    """How a planner is trained (defaults: section 5 of the method notes)."""
-
-    field: FieldName = "joint"
-    """Drift field."""
-    steps: int = 8000
-    """Gradient steps of the generator."""
-    conditions: int = 96
-    """Anchor conditions per step, N (kdp: B = conditions x samples windows)."""
-    samples: int = 8
-    """Generated windows per condition, G."""
-    neighbours: int = 8
-    """Data windows per condition, k."""
-    temperatures: tuple[float, ...] = (0.05, 0.2, 0.5)
-    """Softmax temperatures of the fields kdp and joint."""
-    key_temperature: float = 0.5
-    """tau_kappa: how fast a neighbour's weight falls with its key distance."""
-    beta: float = 0.0
-    """Extra pull of the samples' mean onto the neighbours' mean (field joint)."""
-    kdp: KdpOptions = setting(default_factory=KdpOptions)
-    """Switches of the paper's field (Table IV)."""
-    action_weight: float = 1.0
-    """lambda_a, applied in the window before the decoder's coordinates are taken (1: equal to states)."""
-    learning_rate: float = 5e-4
-    """Peak of the cosine schedule (AdamW)."""
-    weight_decay: float = 1e-4
-    """AdamW's."""
-    warmup: int = 200
-    """Steps of linear warm-up."""
-    clip: float = 1.0
-    """Largest norm of the gradient."""
-    ema: float = 0.999
-    """Decay of the averaged weights, which are what is exported."""
-    components: int = 64
-    """Components of the fixed PCA decoder; 0: none."""
-    condition_noise: float = 0.02
-    """Standard deviation of noise on the whitened condition, against state noise."""
-    network: NetworkSize = setting(default_factory=NetworkSize)
-    """Sizes of the networks."""
-    scorer: ScorerConfig = setting(default_factory=ScorerConfig)
-    """Training of the scorer."""
-    seed: int = 0
-    """Seed of initialisation and sampling."""
-    checkpoint_every: int = 500
-    """Steps between checkpoints."""
-
-    def __post_init__(self) -> None:
-        for name in ("steps", "conditions", "samples", "neighbours", "checkpoint_every"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"train.{name} must be at least 1, got {getattr(self, name)}")
-        if self.field in ("joint", "energy") and self.samples < 2:
-            raise ConfigError(
-                f"train.samples must be at least 2 for field '{self.field}', got {self.samples}"
-            )
-        if not 0.0 <= self.ema < 1.0:
-            raise ConfigError(f"train.ema must be in [0, 1), got {self.ema}")
 
 
 @dataclass(frozen=True)

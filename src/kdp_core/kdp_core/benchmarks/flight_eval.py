@@ -14,7 +14,8 @@ import numpy as np
 from kdp_core.controller import Controller, ControllerOptions
 from kdp_core.exceptions import ConfigError
 from kdp_core.planner import Planner, WindowSource
-from kdp_core.sim.arena import Arena
+from kdp_core.ranges import at_least, within
+from kdp_core.sim.arena import MAX_POLES, Arena
 from kdp_core.sim.crazyflie import Crazyflie
 from kdp_core.tasks.flight import GOAL_TOLERANCE_M, FlightTask, rotate
 
@@ -40,23 +41,25 @@ class EvaluationOptions:
     controller: ControllerOptions = field(default_factory=ControllerOptions)
 
     def __post_init__(self) -> None:
-        if self.worlds < 1:
-            raise ConfigError(f"worlds must be at least 1, got {self.worlds}")
-        if not 0 <= self.poles <= 30:
-            raise ConfigError(f"poles must be 0 to 30, got {self.poles}")
-        if not 0 <= self.delay_ms <= 1000:
-            raise ConfigError(f"delay_ms must be 0 to 1000, got {self.delay_ms}")
+        at_least(self, 1, "worlds")
+        at_least(self, 0, "seed", "position_noise_m", "velocity_noise_m_s")
+        within(self, 0, MAX_POLES, "poles")
+        within(self, 0, 1000, "delay_ms")
+        within(self, 1, 500, "rate_hz")
 
 
 @dataclass(frozen=True)
 class Outcome:
-    """One flight, scored from the true state. time_s: to success, NaN otherwise."""
+    """One flight, scored from the true state.
+
+    time_s: to success, None otherwise. closest_m: least clearance to a pole, None without poles.
+    """
 
     world_seed: int
     success: bool
     reason: str
-    time_s: float
-    closest_m: float
+    time_s: float | None
+    closest_m: float | None
     final_distance_m: float
     cycles: int
     safe_cycles: int
@@ -90,6 +93,8 @@ def evaluate(
 
     ``progress(done, total, successes)``. Results do not depend on processes.
     """
+    if processes is not None and processes < 1:
+        raise ConfigError(f"processes must be at least 1, got {processes}")
     make_source(options)
     chunks = range(0, options.worlds, WORLDS_PER_CHUNK)
     outcomes: list[Outcome] = []
@@ -150,8 +155,8 @@ def fly(source: WindowSource, seeds: list[int], options: EvaluationOptions) -> l
             world_seed=seeds[i],
             success=reason[i] == "success",
             reason=reason[i],
-            time_s=float(time_s[i]),
-            closest_m=float(closest[i]),
+            time_s=float(time_s[i]) if np.isfinite(time_s[i]) else None,
+            closest_m=float(closest[i]) if np.isfinite(closest[i]) else None,
             final_distance_m=final[i],
             cycles=int(cycles[i]),
             safe_cycles=int(safe[i]),
@@ -197,7 +202,7 @@ def wilson(successes: int, n: int, z: float = 1.96) -> tuple[float, float]:
 def summary(options: EvaluationOptions, outcomes: list[Outcome]) -> dict[str, Any]:
     """What is written to JSON: success rate, interval, times, share of safe cycles, every world's outcome."""
     n, successes = len(outcomes), sum(o.success for o in outcomes)
-    times = [o.time_s for o in outcomes if o.success]
+    times = [o.time_s for o in outcomes if o.time_s is not None]
     return {
         "data": "simulated Crazyflie, lockstep",
         "options": asdict(options),

@@ -13,10 +13,12 @@ import numpy as np
 
 from kdp_core.datasets.episodes import Episode
 from kdp_core.exceptions import ConfigError
+from kdp_core.ranges import at_least, within
 from kdp_core.sim.arena import Arena
 from kdp_core.sim.crazyflie import Crazyflie
 from kdp_core.sim.flight_expert import ExpertOptions, FlightExpert
 from kdp_core.tasks.flight import flight_spec
+from kdp_core.tasks.flight_windows import MAX_POLES
 
 SUCCESS_M = 0.2
 
@@ -49,11 +51,13 @@ class CollectOptions:
     """First world's seed is seed * 1000003; noise is seeded from it too."""
 
     def __post_init__(self) -> None:
-        for name in ("worlds", "states", "branches", "rows"):
-            if getattr(self, name) < 1:
-                raise ConfigError(f"collect.{name} must be at least 1, got {getattr(self, name)}")
-        if not 0 <= self.poles[0] <= self.poles[1]:
-            raise ConfigError(f"collect.poles must be [fewest, most], got {list(self.poles)}")
+        at_least(self, 1, "worlds", "states", "branches", "rows", prefix="collect.")
+        at_least(self, 0, "position_noise", "velocity_noise", "gust", "seed", prefix="collect.")
+        within(self, 0, 1, "free_states", prefix="collect.")
+        if not 0 <= self.poles[0] <= self.poles[1] <= MAX_POLES:
+            raise ConfigError(
+                f"collect.poles must be [fewest, most], 0 to {MAX_POLES}, got {list(self.poles)}"
+            )
 
 
 def collect_worlds(options: CollectOptions, first: int, count: int) -> Iterator[Episode]:

@@ -10,6 +10,7 @@ from pathlib import Path
 
 from kdp_core import __version__
 from kdp_core.datasets import Episode, write_minari
+from kdp_core.exceptions import ConfigError, DataError
 from kdp_core.sim.flight_collect import CollectOptions, collect_worlds
 
 CHUNK_WORLDS = 50
@@ -27,6 +28,10 @@ def collect_flights(
     The episodes do not depend on ``processes``. ``progress(worlds done, worlds, episodes)`` is called now and
     then. Raises DataError if ``path`` exists and ``overwrite`` is false.
     """
+    if processes < 1:
+        raise ConfigError(f"processes must be at least 1, got {processes}")
+    if Path(path).exists() and not overwrite:  # before hours of flying, not after
+        raise DataError(f"{path}: exists already; remove it or ask to overwrite it")
     metadata = {
         "algorithm_name": "randomised cost-to-go expert, simulated Crazyflie",
         "author": {"KDP"},

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 import numpy as np
 from scipy.ndimage import gaussian_filter
 
+from kdp_core.ranges import at_least, positive
 from kdp_core.sim.arena import Arena
 from kdp_core.sim.eikonal import cost_to_go, interpolate
 
@@ -27,6 +28,11 @@ class ExpertOptions:
     roughness_scale: float = 0.5
     height_gain: float = 1.2
     climb: float = 0.4
+
+    def __post_init__(self) -> None:
+        positive(self, "speed", "look_ahead", "comfort", "blocked_cost", "climb", prefix="collect.expert.")
+        positive(self, "roughness_scale", "height_gain", prefix="collect.expert.")
+        at_least(self, 0, "near_cost", "roughness", prefix="collect.expert.")
 
 
 def stack_poles(arenas: list[Arena], n: int) -> np.ndarray:

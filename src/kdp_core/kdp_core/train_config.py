@@ -1,0 +1,84 @@
+"""How a planner is trained, as plain data."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+from dataclasses import field as setting
+from typing import Literal
+
+from kdp_core.drift import KdpOptions
+from kdp_core.exceptions import ConfigError
+from kdp_core.generator import NetworkSize
+from kdp_core.ranges import at_least, positive
+from kdp_core.scorer import ScorerConfig
+
+FieldName = Literal["joint", "kdp", "energy", "mean"]
+
+
+@dataclass(frozen=True)
+class TrainConfig:
+    """How a planner is trained (defaults: section 5 of the method notes)."""
+
+    field: FieldName = "joint"
+    """Drift field."""
+    steps: int = 8000
+    """Gradient steps of the generator."""
+    conditions: int = 96
+    """Anchor conditions per step, N (kdp: B = conditions x samples windows)."""
+    samples: int = 8
+    """Generated windows per condition, G."""
+    neighbours: int = 8
+    """Data windows per condition, k."""
+    temperatures: tuple[float, ...] = (0.05, 0.2, 0.5)
+    """Softmax temperatures of the fields kdp and joint."""
+    key_temperature: float = 0.5
+    """tau_kappa: how fast a neighbour's weight falls with its key distance."""
+    beta: float = 0.0
+    """Extra pull of the samples' mean onto the neighbours' mean (field joint)."""
+    kdp: KdpOptions = setting(default_factory=KdpOptions)
+    """Switches of the paper's field (Table IV)."""
+    action_weight: float = 1.0
+    """lambda_a, applied in the window before the decoder's coordinates are taken (1: equal to states)."""
+    learning_rate: float = 5e-4
+    """Peak of the cosine schedule (AdamW)."""
+    weight_decay: float = 1e-4
+    """AdamW's."""
+    warmup: int = 200
+    """Steps of linear warm-up."""
+    clip: float = 1.0
+    """Largest norm of the gradient."""
+    ema: float = 0.999
+    """Decay of the averaged weights, which are what is exported."""
+    components: int = 64
+    """Components of the fixed PCA decoder; 0: none."""
+    condition_noise: float = 0.02
+    """Standard deviation of noise on the whitened condition, against state noise."""
+    network: NetworkSize = setting(default_factory=NetworkSize)
+    """Sizes of the networks."""
+    scorer: ScorerConfig = setting(default_factory=ScorerConfig)
+    """Training of the scorer."""
+    seed: int = 0
+    """Seed of initialisation and sampling."""
+    checkpoint_every: int = 500
+    """Steps between checkpoints."""
+
+    def __post_init__(self) -> None:
+        at_least(self, 1, "steps", "conditions", "samples", "neighbours", "checkpoint_every", prefix="train.")
+        at_least(self, 0, "warmup", "components", "beta", "weight_decay", prefix="train.")
+        at_least(self, 0, "condition_noise", "seed", prefix="train.")
+        positive(self, "learning_rate", "key_temperature", "action_weight", "clip", prefix="train.")
+        if self.field in ("joint", "energy") and self.samples < 2:
+            raise ConfigError(
+                f"train.samples must be at least 2 for field '{self.field}', got {self.samples}"
+            )
+        if not 0.0 <= self.ema < 1.0:
+            raise ConfigError(f"train.ema must be in [0, 1), got {self.ema}")
+        for name, values in (
+            ("temperatures", self.temperatures),
+            ("kdp.temperatures", self.kdp.temperatures),
+        ):
+            if not values or not all(0.0 < value < math.inf for value in values):
+                raise ConfigError(
+                    f"train.{name} must be one or more numbers greater than 0, got {list(values)}"
+                )
