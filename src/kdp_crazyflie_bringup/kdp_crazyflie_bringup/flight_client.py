@@ -75,9 +75,9 @@ class FlightClient:
         self._thread.start()
 
     @property
-    def armed(self) -> bool:
-        """What the driver says; true until it has said anything."""
-        return self.status is None or self.status.armed
+    def idle(self) -> bool:
+        """Whether the driver says that the drone is connected and its motors are off."""
+        return self.status is not None and self.status.state == RobotStatus.IDLE
 
     def wait_ready(self, timeout_s: float) -> None:
         """Wait until all servers answer and the driver has a state. KdpError names what is missing."""

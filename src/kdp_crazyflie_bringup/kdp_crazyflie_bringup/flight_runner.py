@@ -132,7 +132,7 @@ class FlightRunner:
         report(Progress("landing"))
         self.client.land(LAND_S)
         self.truth.wait_for(
-            "touch-down", lambda t: not t.flying and not self.client.armed, LAND_S + 6.0, self.group.check
+            "touch-down", lambda t: not t.flying and self.client.idle, LAND_S + 6.0, self.group.check
         )
 
     def fly(self, flight: int, seed: int, report: Report = lambda progress: None) -> FlightResult:
