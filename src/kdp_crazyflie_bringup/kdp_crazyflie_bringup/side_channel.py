@@ -2,8 +2,8 @@
 """Side channel of the simulated Crazyflie: control and ground truth, never seen by planner or driver.
 
 Datagrams of JSON on UDP port 19851. Each command gets one reply ``{"ok": true, ...}`` or
-``{"ok": false, "error": "one line"}``. A command may carry an ``id``, which the reply repeats; sent again with
-the same id it is answered again and not executed again:
+``{"ok": false, "error": "one line"}``. A command may carry an ``id``, which the reply repeats; sent
+again with the same id it is answered again and not executed again:
 
 =========================================================== ==================================================
 ``{"cmd": "reset", "seed": S, "poles": P}``                 new world, drone on the ground below the start;

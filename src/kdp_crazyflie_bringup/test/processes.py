@@ -51,7 +51,7 @@ def simulator(*arguments):
     port, control_port = free_ports(2)
     flags = ["--port", str(port), "--control-port", str(control_port), *arguments]
     with process("sim_process", *flags), SideChannelClient(("127.0.0.1", control_port)) as side:
-        side.truth(timeout_s=20.0)
+        side.truth(timeout_s=20.0 * PATIENCE)
         yield f"udp://127.0.0.1:{port}", side
 
 
