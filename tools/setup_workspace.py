@@ -28,7 +28,7 @@ VENV = ROOT / ".venv"
 STAMP = VENV / ".kdp-setup.json"
 LOGS = ROOT / "out" / "log"
 REQUIREMENTS = ROOT / "tools" / "requirements"
-DATA_FOLDERS = ("launch", "config", "rviz", "resource")
+DATA_FOLDERS = ("launch", "config", "rviz", "resource", "artifacts")
 
 
 def requirement_files(extra: str, ros: Ros) -> list[Path]:
@@ -62,7 +62,7 @@ def build_inputs() -> list[Path]:
 
 def data_file_names() -> str:
     """Return the names of installed data files: their contents are linked, so only a new name matters."""
-    names = (path for folder in DATA_FOLDERS for path in (ROOT / "src").glob(f"*/{folder}/*"))
+    names = (path for folder in DATA_FOLDERS for path in (ROOT / "src").glob(f"*/{folder}/**/*"))
     return "\n".join(sorted(str(path.relative_to(ROOT)) for path in names if path.is_file()))
 
 
