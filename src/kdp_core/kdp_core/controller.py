@@ -35,7 +35,7 @@ class ControllerOptions:
     warm_start: float = 0.5
     warm_correlation: float = 0.95
     ranking: Literal["both", "learned", "task"] = "both"
-    learned_weight: float = 0.5
+    learned_weight: float = 1.0
     stay: float = 0.5
     execute: Literal["action", "track"] = "action"
     seed: int = 0

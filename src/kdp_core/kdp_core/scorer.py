@@ -33,8 +33,8 @@ class ScorerConfig:
     """Gradient steps."""
     conditions: int = 96
     """Conditions per step."""
-    samples: int = 6
-    """Windows per condition and kind (generated; as many mismatched or warped)."""
+    samples: int = 8
+    """Generated windows per condition; half as many warped and a quarter mismatched ones go with them."""
     learning_rate: float = 1e-3
     """Peak of the cosine schedule (AdamW)."""
     input_noise: float = 0.1
@@ -47,10 +47,10 @@ class ScorerConfig:
 
 
 class Labeller(Protocol):
-    """A task that can judge windows."""
+    """Judges windows, for example with the whole world known."""
 
-    def labels(self, windows: np.ndarray, extras: np.ndarray) -> np.ndarray:
-        """Windows (N, M, H, D) and extras (N, …) of their conditions -> values (N, M), higher is better."""
+    def labels(self, windows: np.ndarray, conditions: WindowBatch) -> np.ndarray:
+        """Windows (N, M, H, D) under N conditions to values (N, M), higher is better."""
         ...
 
 
@@ -64,8 +64,8 @@ def train_scorer(
 ) -> float:
     """Train ``model.scorer`` in place (the generator stays as it is).
 
-    Returns the mean rank correlation within a condition between score and label on the last tenth of the
-    steps (with a labeller), else the correlation over the batch.
+    Returns the mean rank correlation between score and label on the last tenth of the steps: among the generated
+    windows of a condition (with a labeller), else over the batch.
     """
     rng = torch.Generator().manual_seed(seed + 1)
     scorer = model.scorer
@@ -74,11 +74,13 @@ def train_scorer(
         optimiser, config.learning_rate, total_steps=config.steps, pct_start=0.05
     )
     draw = _labelled if labeller is not None else _returns
-    _set_scale(model, draw(model, batch, config, labeller, rng)[2])
+    _set_scale(model, draw(model, batch, config, labeller, rng)[2], centred=labeller is not None)
     correlations, since = [], time.monotonic()
     for step in range(config.steps):
         coordinates, condition, value = draw(model, batch, config, labeller, rng)
         predicted = scorer(coordinates, condition)
+        if labeller is not None:  # only differences within a condition rank its windows
+            predicted, value = (v - v.mean(dim=1, keepdim=True) for v in (predicted, value))
         loss = torch.nn.functional.smooth_l1_loss(predicted / scorer.value_std, value / scorer.value_std)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
@@ -86,7 +88,7 @@ def train_scorer(
         optimiser.step()
         schedule.step()
         if step >= int(0.9 * config.steps):
-            correlations.append(rank_correlation(predicted.detach(), value))
+            correlations.append(rank_correlation(predicted[:, : config.samples].detach(), value[:, : config.samples]))
         if report is not None and step % 20 == 19:
             report(step + 1, config.steps, loss.item(), 20 / max(time.monotonic() - since, 1e-9))
             since = time.monotonic()
@@ -106,7 +108,9 @@ def rank_correlation(a: Tensor, b: Tensor) -> float:
     return float(((centred[0] * centred[1]).sum(-1) / norm.clamp_min(1e-12)).mean())
 
 
-def _set_scale(model: KdpModel, value: Tensor) -> None:
+def _set_scale(model: KdpModel, value: Tensor, centred: bool) -> None:
+    if centred:
+        value = value - value.mean(dim=1, keepdim=True)
     model.scorer.value_mean.copy_(value.mean())
     model.scorer.value_std.copy_(value.std().clamp_min(1e-3))
 
@@ -127,14 +131,15 @@ def _labelled(
     condition = model.condition(state, context)
     noise = torch.randn(n, m, model.size.d_noise, generator=rng)
     generated = model.generator(noise, condition)
-    others = torch.randint(len(batch), (n, m), generator=rng).numpy()
+    others = torch.randint(len(batch), (n, m // 4), generator=rng).numpy()
     mismatched = model.encode(torch.from_numpy(batch.windows[others]))
     spread = model.scorer.spread
-    warped = generated + 0.5 * spread * torch.randn(generated.shape, generator=rng)
+    near = generated[:, : m // 2]
+    warped = near + 0.35 * spread * torch.randn(near.shape, generator=rng)
     own = model.encode(torch.from_numpy(batch.windows[rows.numpy()]))[:, None]
-    coordinates = torch.cat([generated, mismatched[:, : m // 2], warped[:, : m // 2], own], dim=1)
+    coordinates = torch.cat([generated, mismatched, warped, own], dim=1)
     windows = model.decode(coordinates, state, context)
-    value = labeller.labels(windows.numpy(), batch.extras[rows.numpy()])
+    value = labeller.labels(windows.numpy(), batch.take(rows.numpy()))
     return coordinates, condition, torch.from_numpy(value.astype(np.float32))
 
 

@@ -12,6 +12,7 @@ from kdp_core.spec import Spec
 
 if TYPE_CHECKING:
     from kdp_core.datasets.episodes import Episode
+    from kdp_core.scorer import Labeller
     from kdp_core.windows import WindowBatch
 
 Inputs = Mapping[str, np.ndarray]
@@ -48,6 +49,10 @@ class Task(Protocol):
 
     def success(self, inputs: Inputs) -> bool:
         """Whether the goal is reached."""
+        ...
+
+    def labeller(self, batch: WindowBatch) -> Labeller | None:
+        """Judge of windows for the scorer; None: it learns the value that the data carry."""
         ...
 
     def windows(self, episode: Episode) -> WindowBatch:

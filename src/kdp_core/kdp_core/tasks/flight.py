@@ -17,6 +17,7 @@ from kdp_core.tasks.base import Inputs
 
 if TYPE_CHECKING:
     from kdp_core.datasets.episodes import Episode
+    from kdp_core.tasks.flight_labels import FlightLabels
     from kdp_core.windows import WindowBatch
 
 GRID_CELLS = 11
@@ -163,6 +164,21 @@ class FlightCosts:
     valid_rows: int = 12
 
 
+def contact_cost(
+    paths: np.ndarray, poles: np.ndarray, weights: FlightCosts | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Paths (…, H, 3) to (cost of coming close or hitting (…), clearance (…, H) m).
+
+    Shortfall of clearance below the margin counts up to contact, so one plan deep inside an obstacle costs no more than
+    ``clearance + hit``.
+    """
+    w = weights or FlightCosts()
+    gap = clearance(paths, poles)
+    shortfall = np.clip(1.0 - gap / w.margin_m, 0.0, 1.0).mean(axis=-1)
+    hits = (gap < 0.0).mean(axis=-1)
+    return w.clearance * shortfall + w.hit * hits, gap
+
+
 class FlightTask:
     """The flight task; ``costs`` may be tuned by users who know their airspace."""
 
@@ -184,31 +200,22 @@ class FlightTask:
     def costs(self, windows: np.ndarray, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
         """Ranking cost (K,): shortfall of clearance below the margin, hits, and distance left to the goal.
 
-        A plan is valid if it is finite and touches nothing within its first ``valid_rows`` rows. A plan that
-        reaches the goal on its way is credited with the closest it comes.
+        The distance is half the closest that the plan comes to the goal and half its mean over the window, so that
+        plans which get there sooner win: replanning would put off the others for ever. A plan is valid if it is
+        finite and touches nothing within its first ``valid_rows`` rows.
         """
         paths = self.paths(windows, inputs).astype(np.float32)
-        cost, gap = self._cost(paths, inputs["goal"].astype(np.float32), inputs["poles"].astype(np.float32))
+        cost, gap = contact_cost(paths, inputs["poles"].astype(np.float32), self.weights)
+        distance = np.linalg.norm(paths - inputs["goal"].astype(np.float32), axis=-1)
+        cost = cost + self.weights.distance * 0.5 * (distance.min(axis=-1) + distance.mean(axis=-1))
         valid = np.isfinite(windows).all(axis=(1, 2)) & (gap[:, : self.weights.valid_rows] >= 0.0).all(axis=1)
         return np.where(np.isfinite(cost), cost, np.inf), valid
 
-    def labels(self, windows: np.ndarray, extras: np.ndarray) -> np.ndarray:
-        """What the scorer learns: minus the ranking cost of windows (N, M, H, 9) under extras (N, 6 + 3 P).
+    def labeller(self, batch: WindowBatch) -> FlightLabels | None:
+        """What the scorer learns, see ``kdp_core.tasks.flight_labels``; None if the data say nothing of worlds."""
+        from kdp_core.tasks.flight_labels import FlightLabels
 
-        Extras hold position, goal and poles, see ``kdp_core.tasks.flight_windows``. Returns (N, M).
-        """
-        position, goal = extras[:, None, None, :3], extras[:, None, None, 3:6]
-        poles = extras[:, 6:].reshape(len(extras), 1, 1, -1, 3)
-        return -self._cost(position + windows[..., :3], goal, poles)[0]
-
-    def _cost(self, paths: np.ndarray, goal: np.ndarray, poles: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """Paths (…, H, 3) to (cost (…), clearance (…, H))."""
-        w = self.weights
-        gap = clearance(paths, poles)
-        shortfall = np.maximum(0.0, w.margin_m - gap).mean(axis=-1) / w.margin_m
-        hits = (gap < 0.0).mean(axis=-1)
-        remaining = np.linalg.norm(paths - goal, axis=-1).min(axis=-1)
-        return w.clearance * shortfall + w.hit * hits + w.distance * remaining, gap
+        return FlightLabels(batch) if (batch.scene >= 0).all() else None
 
     def track(self, window: np.ndarray, row: int) -> np.ndarray:
         """Velocity that follows the planned positions instead of the planned command, (3,) m/s."""

@@ -71,6 +71,9 @@ class GenericTask:
             extras=np.zeros((n, 0), np.float32),
         )
 
+    def labeller(self, batch: WindowBatch) -> None:
+        """No judge: the scorer learns the return that the windows carry."""
+
     def encode(self, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
         """The observation is the state; there is no context."""
         return inputs["observation"], np.zeros(0)

@@ -1,0 +1,170 @@
+"""The flight table: what part of the success is learned, what the ranking gives, what each field gives."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Iterator
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any, Literal
+
+import numpy as np
+
+from kdp_core.benchmarks import long_format
+from kdp_core.benchmarks.flight_eval import EvaluationOptions, Method, Outcome, evaluate, wilson
+from kdp_core.controller import ControllerOptions
+from kdp_core.exceptions import DataError
+from kdp_core.files import load_json, write_json, write_text
+
+Ranking = Literal["both", "learned", "task"]
+
+
+@dataclass(frozen=True)
+class Row:
+    """One line of the table; ``artifact`` is a folder name below the folder of trained planners."""
+
+    name: str
+    artifact: str | None
+    method: Method = "planner"
+    candidates: int = 64
+    ranking: Ranking = "both"
+    main: bool = False
+
+
+ROWS = (
+    Row("joint, K = 64", "joint0", main=True),
+    Row("joint, K = 64, second training seed", "joint1", main=True),
+    Row("joint, K = 16", "joint0", candidates=16),
+    Row("joint, K = 1", "joint0", candidates=1),
+    Row("joint, K = 64, task costs alone", "joint0", ranking="task"),
+    Row("joint, K = 64, learned scorer alone", "joint0", ranking="learned"),
+    Row("kdp (paper's field), K = 64, task costs", "kdp0", ranking="task"),
+    Row("kdp (paper's field), K = 1", "kdp0", candidates=1),
+    Row("mean field, K = 1", "mean0", candidates=1),
+    Row("mean field, 64 rotations, task costs", "mean0", method="rotated_mean", ranking="task"),
+    Row("behaviour cloning", "bc0", candidates=1),
+    Row("no learning: 64 straight lines, task costs", None, method="straight_fan", ranking="task"),
+)
+
+
+@dataclass(frozen=True)
+class TableOptions:
+    """How much is flown: ``sets`` sets of ``worlds`` worlds for the main rows, one set of ``other_worlds`` for others."""
+
+    poles: tuple[int, ...] = (12, 16, 24)
+    other_poles: tuple[int, ...] = (16, 24)
+    worlds: int = 200
+    sets: int = 3
+    other_worlds: int = 100
+    delay_ms: float = 12.0
+
+
+Progress = Callable[[str, int, int, int], None]
+
+
+def cells(options: TableOptions) -> Iterator[tuple[Row, int, int, int]]:
+    """All (row, poles, set, worlds), the main rows first."""
+    for row in sorted(ROWS, key=lambda r: not r.main):
+        for poles in options.poles if row.main else options.other_poles:
+            for number in range(options.sets if row.main else 1):
+                yield row, poles, number, options.worlds if row.main else options.other_worlds
+
+
+def run_table(
+    planners: Path, out: Path, options: TableOptions, processes: int, progress: Progress
+) -> dict[str, Any]:
+    """Fly what is missing of the table (every finished cell is kept below ``out``) and write flight.json and flight.md."""
+    results = []
+    for row, poles, number, worlds in cells(options):
+        evaluation = EvaluationOptions(
+            worlds=worlds, poles=poles, seed=number, delay_ms=options.delay_ms, method=row.method,
+            artifact=None if row.artifact is None else str(planners / row.artifact / "artifact"),
+            controller=ControllerOptions(candidates=row.candidates, ranking=row.ranking),
+        )  # fmt: skip
+        results.append((row, poles, number, _cell(out / "flight", row, evaluation, processes, progress)))
+    table = _rows(results)
+    data = (
+        f"simulated Crazyflie in lockstep at 50 Hz, delay {options.delay_ms:g} ms, noise 1 cm and 3 cm/s, "
+        f"unseen worlds from seed 500000000 on"
+    )
+    document = long_format.write(out / "flight.json", data, table)
+    write_text(out / "flight.md", markdown(data, results))
+    return document
+
+
+def _cell(
+    folder: Path, row: Row, options: EvaluationOptions, processes: int, progress: Progress
+) -> list[Outcome]:
+    """Outcomes of one cell, from its file if it was flown with the same options and planner before."""
+    key = json.loads(json.dumps(asdict(options)))
+    key["artifact"] = None if options.artifact is None else _sums(Path(options.artifact))
+    name = "".join(c if c.isalnum() else "_" for c in f"{row.name}_{options.poles}_{options.seed}")
+    path = folder / f"{name}.json"
+    if path.exists():
+        known = load_json(path, DataError)
+        if known["options"] == key:
+            return [Outcome(**o) for o in known["outcomes"]]
+    label = f"{row.name}, {options.poles} poles, set {options.seed}"
+    outcomes = evaluate(options, processes, lambda done, total, good: progress(label, done, total, good))
+    write_json(path, {"options": key, "outcomes": [asdict(o) for o in outcomes]})
+    return outcomes
+
+
+def _sums(artifact: Path) -> str:
+    try:
+        return (artifact / "SHA256SUMS").read_text()
+    except OSError:
+        raise DataError(
+            f"{artifact}: no trained planner; train it first (see docs/flight-benchmark.md)"
+        ) from None
+
+
+def _rows(results: list[tuple[Row, int, int, list[Outcome]]]) -> list[long_format.Row]:
+    rows = []
+    for row, poles, number, outcomes in results:
+        rate = float(np.mean([o.success for o in outcomes]))
+        times = [o.time_s for o in outcomes if o.time_s is not None]
+        more = {"candidates": row.candidates, "episodes": len(outcomes), "protocol": "receding"}
+        values = {
+            "success": (rate, np.sqrt(rate * (1 - rate) / len(outcomes))),
+            "collisions": (float(np.mean([o.reason == "collision" for o in outcomes])), None),
+            "time_to_success_s": (float(np.median(times)) if times else float("nan"), None),
+            "safe_action_share": (_safe_share(outcomes), None),
+        }
+        for metric, (value, stderr) in values.items():
+            rows.append(long_format.row(f"poles-{poles}", row.name, metric, value, stderr, number, **more))
+    return rows
+
+
+def _safe_share(outcomes: list[Outcome]) -> float:
+    return sum(o.safe_cycles for o in outcomes) / max(1, sum(o.cycles for o in outcomes))
+
+
+def markdown(data: str, results: list[tuple[Row, int, int, list[Outcome]]]) -> str:
+    """The table as Markdown: success % [95 % Wilson interval] per number of poles, median time, safe-action share."""
+    poles = sorted({p for _, p, _, _ in results})
+    lines = [data, "", "| | " + " | ".join(f"{p} poles" for p in poles) + " | median time, s | safe action |"]
+    lines.append("|---|" + "---|" * (len(poles) + 2))
+    for row in dict.fromkeys(r for r, _, _, _ in results):
+        entries, everything = [], []
+        for p in poles:
+            flown = [o for r, q, _, outcomes in results if r == row and q == p for o in outcomes]
+            everything += flown
+            if not flown:
+                entries.append("")
+                continue
+            good = sum(o.success for o in flown)
+            low, high = wilson(good, len(flown))
+            entries.append(
+                f"{100 * good / len(flown):.1f} [{100 * low:.1f}, {100 * high:.1f}] n = {len(flown)}"
+            )
+        times = [o.time_s for o in everything if o.time_s is not None]
+        entries.append(f"{np.median(times):.1f}" if times else "-")
+        entries.append(f"{100 * _safe_share(everything):.1f} %")
+        lines.append(f"| {row.name} | " + " | ".join(entries) + " |")
+    return "\n".join(lines) + "\n"
+
+
+def smaller(options: TableOptions, worlds: int) -> TableOptions:
+    """The same table with few worlds, for a quick look."""
+    return replace(options, worlds=worlds, sets=1, other_worlds=worlds)
