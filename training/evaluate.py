@@ -4,7 +4,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Literal
 
@@ -15,6 +15,7 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from kdp_core.benchmarks.flight_eval import EvaluationOptions, Method, evaluate, summary
 from kdp_core.cli import user_errors
 from kdp_core.controller import ControllerOptions
+from kdp_core.exceptions import ConfigError
 from kdp_core.files import write_json
 from kdp_core.shipped import shipped_artifact
 
@@ -55,8 +56,8 @@ class Arguments:
 def main() -> None:
     """Evaluate, print one line, write JSON."""
     a = tyro.cli(Arguments, description=__doc__)
-    from dataclasses import replace
-
+    if a.json is not None and a.json.is_dir():  # before minutes of flying, not after
+        raise ConfigError(f"--json: {a.json} is a folder, expected a file")
     options = EvaluationOptions(
         worlds=a.worlds, poles=a.poles, seed=a.seed, delay_ms=a.delay_ms, position_noise_m=a.position_noise_m,
         velocity_noise_m_s=a.velocity_noise_m_s, method=a.method,

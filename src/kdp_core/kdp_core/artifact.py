@@ -9,8 +9,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
-import shutil
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,6 +17,7 @@ from typing import Any
 import numpy as np
 
 from kdp_core.exceptions import ArtifactError, SpecError
+from kdp_core.files import atomic_directory
 from kdp_core.spec import Spec
 
 SUMS = "SHA256SUMS"
@@ -90,22 +89,11 @@ def write_artifact(path: str | Path, files: Mapping[str, bytes]) -> Path:
             f"{path}: an artifact holds exactly {', '.join(FILES)}, got {', '.join(sorted(files))}"
         )
     require_replaceable(path)
-    temporary = path.with_name(f".{path.name}.tmp{os.getpid()}")
-    path.parent.mkdir(parents=True, exist_ok=True)
-    shutil.rmtree(temporary, ignore_errors=True)
-    try:
-        temporary.mkdir()
+    with atomic_directory(path, overwrite=True, error=ArtifactError) as temporary:
         for name, data in files.items():
             (temporary / name).write_bytes(data)
         sums = "".join(f"{_sha256(data)}  {name}\n" for name, data in sorted(files.items()))
         (temporary / SUMS).write_text(sums)
-        old = path.with_name(f".{path.name}.old{os.getpid()}")
-        if path.exists():
-            os.rename(path, old)
-        os.rename(temporary, path)
-        shutil.rmtree(old, ignore_errors=True)
-    finally:
-        shutil.rmtree(temporary, ignore_errors=True)
     return path
 
 

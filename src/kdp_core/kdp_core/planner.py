@@ -12,7 +12,7 @@ import numpy as np
 import onnxruntime
 
 from kdp_core.artifact import Artifact, load_artifact
-from kdp_core.exceptions import InputError
+from kdp_core.exceptions import ArtifactError, InputError
 from kdp_core.spec import Spec
 
 MAX_CANDIDATES = 4096
@@ -70,8 +70,14 @@ class Planner:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self.artifact = artifact
         self.spec = artifact.spec
-        self._session = onnxruntime.InferenceSession(artifact.onnx_bytes, options, providers=list(providers))
-        self.d_noise = int(self._session.get_inputs()[2].shape[1])
+        try:
+            self._session = onnxruntime.InferenceSession(
+                artifact.onnx_bytes, options, providers=list(providers)
+            )
+            self.d_noise = int(self._session.get_inputs()[2].shape[1])
+        except Exception as error:  # onnxruntime raises classes of its own for each kind of damage
+            line = " ".join(str(error).split())[:200]
+            raise ArtifactError(f"{artifact.path}/planner.onnx: cannot be loaded: {line}") from None
         self._outputs = [output.name for output in self._session.get_outputs()]
         artifact.check_recorded(self.propose)
 

@@ -33,7 +33,10 @@ def prepare(data: str | Path, task: Task, progress: Callable[[int, int], None] |
     usable = episodes.require_steps(spec.horizon * getattr(task, "rows_per_window_row", 1))
     parts, total = [], len(usable)
     for done, index in enumerate(usable):
-        part = task.windows(episodes[int(index)])
+        try:
+            part = task.windows(episodes[int(index)])
+        except DataError as error:
+            raise DataError(f"{data}: episode {index}: {error}") from None
         part.group = np.full(len(part), int(index), np.int64)
         parts.append(part)
         if progress is not None and done % 200 == 0:
