@@ -12,7 +12,7 @@ from pathlib import Path
 
 from kdp_core.exceptions import KdpError
 
-INTERRUPT_S, TERMINATE_S = 8.0, 2.0
+INTERRUPT_S, TERMINATE_S = 15.0, 5.0  # a driver in flight lands before it ends
 
 
 class ProcessDied(KdpError):

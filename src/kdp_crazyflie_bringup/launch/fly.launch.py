@@ -12,14 +12,17 @@ from launch_ros.descriptions import Parameter
 
 from kdp_crazyflie_bringup.fly import LAUNCH_ARGUMENTS
 from kdp_crazyflie_bringup.graph import NodeSpec, command, fly_nodes
+from kdp_crazyflie_bringup.process_group import INTERRUPT_S, TERMINATE_S
 from launch import LaunchContext, LaunchDescription
 
 
 def action(node: NodeSpec) -> ExecuteProcess:
     """Launch action of one process; the launch ends when a vital one does."""
     on_exit = [EmitEvent(event=Shutdown(reason=f"{node.name} ended"))] if node.vital else None
+    patience = {"sigterm_timeout": str(INTERRUPT_S), "sigkill_timeout": str(TERMINATE_S)}
+    common = {"output": "both", "on_exit": on_exit, **patience}
     if not node.ros:
-        return ExecuteProcess(cmd=command(node), name=node.name, output="both", on_exit=on_exit)
+        return ExecuteProcess(cmd=command(node), name=node.name, **common)
     return Node(
         package=node.package,
         executable=node.executable,
@@ -31,8 +34,7 @@ def action(node: NodeSpec) -> ExecuteProcess:
             *(Parameter(key, value) for key, value in node.parameters.items()),
         ],
         remappings=list(node.remappings),
-        output="both",
-        on_exit=on_exit,
+        **common,
     )
 
 
