@@ -47,6 +47,7 @@ class ProcessGroup:
         self.processes: dict[str, subprocess.Popen[bytes]] = {}
         self._vital: set[str] = set()
         self._told: set[str] = set()
+        self._buried: set[str] = set()
 
     def start(
         self, name: str, command: list[str], *, vital: bool = True, env: dict[str, str] | None = None
@@ -109,13 +110,16 @@ class ProcessGroup:
         ):
             alive = [process for process in self.processes.values() if process.poll() is None]
             for process in alive:
-                _signal(process, sig, whole_session=sig == signal.SIGKILL)
+                process.send_signal(sig)
             deadline = time.monotonic() + patience
             for process in alive:
                 try:
                     process.wait(max(0.0, deadline - time.monotonic()))
                 except subprocess.TimeoutExpired:
                     continue
+        for name in self.processes.keys() - self._buried:
+            _signal_session(self.processes[name].pid, signal.SIGKILL)  # such as the nodes of a dead launch
+            self._buried.add(name)
         codes = {name: process.returncode for name, process in self.processes.items()}
         self._told.update(codes)
         return codes
@@ -125,12 +129,9 @@ class ProcessGroup:
         return self.log_dir / f"{name}.log"
 
 
-def _signal(process: subprocess.Popen[bytes], sig: signal.Signals, *, whole_session: bool) -> None:
-    """Send `sig` to the process, or to everything it started as well; it may already be gone."""
+def _signal_session(pid: int, sig: signal.Signals) -> None:
+    """Send `sig` to every process that is left of the session that `pid` led; there may be none."""
     try:
-        if whole_session:
-            os.killpg(process.pid, sig)
-        else:
-            process.send_signal(sig)
+        os.killpg(pid, sig)
     except ProcessLookupError:
         return

@@ -64,6 +64,24 @@ def test_what_does_not_listen_is_killed(tmp_path: Path, monkeypatch: pytest.Monk
     assert group.stop() == {"deaf": -signal.SIGKILL}
 
 
+def test_nothing_is_left_of_a_session(tmp_path: Path):
+    """A process that dies without its children, as a killed launch does, leaves them to `stop`."""
+    group = ProcessGroup(tmp_path)
+    child = "import time; print('ready', flush=True); time.sleep(60)"
+    code = (
+        f"import subprocess, sys; print(subprocess.Popen([sys.executable, '-c', {child!r}]).pid, flush=True)"
+    )
+    start(group, "parent", code)
+    pid = int((tmp_path / "parent.log").read_text().split()[0])
+    assert group.processes["parent"].wait(10) == 0
+    assert Path(f"/proc/{pid}").exists()
+    group.stop()
+    deadline = time.monotonic() + 10
+    while Path(f"/proc/{pid}").exists() and "Z" not in Path(f"/proc/{pid}/stat").read_text().split()[2]:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)
+
+
 def test_death_names_the_process_and_its_log(tmp_path: Path):
     group = ProcessGroup(tmp_path)
     start(group, "driver", STUBBORN, vital=True)
