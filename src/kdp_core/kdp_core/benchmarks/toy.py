@@ -212,8 +212,9 @@ def run(args: Args, console: Console) -> list[long_format.Row]:
                     )
                 table.add_row(field, str(seed), *(f"{values.mean():.4f}" for values in metrics.values()))
     data = (
-        f"two-mode toy: bank of {args.bank} points, {args.steps} steps at rate {args.lr:g}, {args.conditions} held-out conditions"
-        f" x {args.samples} samples; stderr over conditions; right values 0, 1, 0.30, 0"
+        f"two-mode toy: bank of {args.bank} points, {args.steps} steps at rate {args.lr:g},"
+        f" {args.conditions} held-out conditions x {args.samples} samples;"
+        " stderr over conditions; right values 0, 1, 0.30, 0"
     )
     long_format.write(args.json, data, rows)
     console.print(table)

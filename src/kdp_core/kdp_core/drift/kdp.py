@@ -6,7 +6,7 @@ from typing import Literal
 import torch
 from torch import Tensor
 
-from kdp_core.drift.common import Diagnostics, pairwise_distances, raw_magnitude
+from kdp_core.drift.common import Diagnostics, local_distances, pairwise_distances, raw_magnitude
 
 
 @dataclass(frozen=True)
@@ -25,6 +25,13 @@ class KdpOptions:
     """Divide each V_i by its root mean square over H D, Sec. IV-D (False: row "no normalisation")."""
     eps: float = 1e-6
     """Added to the root mean square before dividing."""
+
+
+def _distances(a: Tensor, b: Tensor, options: KdpOptions) -> Tensor:
+    """Return distances (B, B'): exact between short keys, by matrix products between long windows."""
+    if options.distances == "window":
+        return local_distances(a[None], b[None])[0]
+    return pairwise_distances(a, b)
 
 
 def _mean_softmax(distances: Tensor, temperatures: tuple[float, ...]) -> Tensor:
@@ -50,11 +57,10 @@ def kdp_field(
     ``key_x`` (B, P) and ``key_y`` (B', P) are the keys of samples and data; ``mask`` (H, D) is True at the
     free entries (``~clamp_mask``). B >= 2 unless self-negatives are included or repulsion is off.
     """
-    if options.distances == "window":
-        key_x, key_y = x.flatten(1), y.flatten(1)
-    V = _mean_softmax(pairwise_distances(key_x, key_y), options.temperatures) @ y.flatten(1)
+    near_x, near_y = (x.flatten(1), y.flatten(1)) if options.distances == "window" else (key_x, key_y)
+    V = _mean_softmax(_distances(near_x, near_y, options), options.temperatures) @ y.flatten(1)
     if options.repulsion:
-        d_negative = pairwise_distances(key_x, key_x)
+        d_negative = _distances(near_x, near_x, options)
         if options.mask_self:
             d_negative.fill_diagonal_(torch.inf)
         V -= _mean_softmax(d_negative, options.temperatures) @ x.flatten(1)
