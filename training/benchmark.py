@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""Benchmark tables: `python training/benchmark.py flight [--quick]`. Interrupt at will; finished cells are kept."""
+"""Benchmark tables: `python training/benchmark.py flight [--quick]`; interrupted runs keep finished cells."""
 
 from __future__ import annotations
 
@@ -40,7 +40,12 @@ def main() -> None:
     arguments = tyro.cli(Arguments, description=__doc__)
     options = smaller(arguments.options, 20) if arguments.quick else arguments.options
     console = Console()
-    columns = (TextColumn("{task.description}"), BarColumn(20), TextColumn("{task.fields[note]}"), TimeRemainingColumn())
+    columns = (
+        TextColumn("{task.description}"),
+        BarColumn(20),
+        TextColumn("{task.fields[note]}"),
+        TimeRemainingColumn(),
+    )
     with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
         row = bar.add_task("", total=1, note="")
 

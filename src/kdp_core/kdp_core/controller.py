@@ -27,7 +27,8 @@ class ControllerOptions:
     chunk: window rows executed before the next plan (L of Table VI; 0: every cycle).
     warm_start: share of the candidates that keep part of the last chosen noise, correlation
     ``warm_correlation``.
-    ranking: learned scorer, task costs, or both. stay: cost per metre of leaving the last chosen path.
+    ranking: learned scorer, task costs, or both (the task's own measure of progress then counts
+    ``progress_weight``). stay: cost per metre of leaving the last chosen path.
     """
 
     candidates: int = 64
@@ -35,7 +36,8 @@ class ControllerOptions:
     warm_start: float = 0.5
     warm_correlation: float = 0.95
     ranking: Literal["both", "learned", "task"] = "both"
-    learned_weight: float = 1.0
+    learned_weight: float = 4.0
+    progress_weight: float = 2.0
     stay: float = 0.5
     execute: Literal["action", "track"] = "action"
     seed: int = 0
@@ -158,7 +160,8 @@ class Controller:
         return noise
 
     def _cost(self, windows: np.ndarray, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
-        cost, valid = self.task.costs(windows, inputs)
+        progress_weight = 1.0 if self.options.ranking == "task" else self.options.progress_weight
+        cost, valid = self.task.costs(windows, inputs, progress_weight)
         if self.options.stay > 0 and self._path is not None and self.spec.horizon > 1:
             left = self.task.paths(windows, inputs)[:, :-1] - self._advanced(self._path)
             cost = cost + self.options.stay * np.linalg.norm(left, axis=-1).mean(axis=1)

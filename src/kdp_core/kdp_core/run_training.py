@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any, cast
+from typing import Any
 
 import numpy as np
 import torch
@@ -25,7 +25,7 @@ from kdp_core.export import export_artifact
 from kdp_core.neighbourhood import Neighbourhood
 from kdp_core.prepare import Prepared, prepare
 from kdp_core.run_config import RunConfig
-from kdp_core.scorer import Labeller, train_scorer
+from kdp_core.scorer import train_scorer
 from kdp_core.sim.flight_dataset import collect_flights
 from kdp_core.tasks import Task, make_task
 from kdp_core.tasks.flight import FlightTask
@@ -125,7 +125,7 @@ def run_training(config: RunConfig, plain: dict[str, Any]) -> Path:
             update(step, f"{step}/{steps} loss {loss:.4f} {rate:.0f} steps/s")
             display.scalars(step, scorer_loss=loss)
 
-        labeller = cast(Labeller, task) if hasattr(task, "labels") else None
+        labeller = task.labeller(prepared.batch)
         correlation = train_scorer(
             model, prepared.batch, config.train.scorer, labeller, config.train.seed, show_scorer
         )

@@ -17,6 +17,7 @@ import torch
 from torch import Tensor
 
 from kdp_core.ranges import at_least, positive
+from kdp_core.schedule import learning_rate_scale
 from kdp_core.windows import WindowBatch
 
 if TYPE_CHECKING:
@@ -29,7 +30,7 @@ Report = Callable[[int, int, float, float], None]
 class ScorerConfig:
     """How the scorer is trained."""
 
-    steps: int = 2000
+    steps: int = 3000
     """Gradient steps."""
     conditions: int = 96
     """Conditions per step."""
@@ -64,19 +65,18 @@ def train_scorer(
 ) -> float:
     """Train ``model.scorer`` in place (the generator stays as it is).
 
-    Returns the mean rank correlation between score and label on the last tenth of the steps: among the generated
-    windows of a condition (with a labeller), else over the batch.
+    Returns the mean rank correlation between score and label on the last tenth of the steps: among the
+    generated windows of a condition (with a labeller), else over the batch.
     """
     rng = torch.Generator().manual_seed(seed + 1)
     scorer = model.scorer
     optimiser = torch.optim.AdamW(scorer.parameters(), lr=config.learning_rate, weight_decay=1e-4)
-    schedule = torch.optim.lr_scheduler.OneCycleLR(
-        optimiser, config.learning_rate, total_steps=config.steps, pct_start=0.05
-    )
     draw = _labelled if labeller is not None else _returns
     _set_scale(model, draw(model, batch, config, labeller, rng)[2], centred=labeller is not None)
     correlations, since = [], time.monotonic()
     for step in range(config.steps):
+        for group in optimiser.param_groups:
+            group["lr"] = config.learning_rate * learning_rate_scale(step, config.steps, config.steps // 20)
         coordinates, condition, value = draw(model, batch, config, labeller, rng)
         predicted = scorer(coordinates, condition)
         if labeller is not None:  # only differences within a condition rank its windows
@@ -86,9 +86,9 @@ def train_scorer(
         loss.backward()
         torch.nn.utils.clip_grad_norm_(scorer.parameters(), 1.0)
         optimiser.step()
-        schedule.step()
         if step >= int(0.9 * config.steps):
-            correlations.append(rank_correlation(predicted[:, : config.samples].detach(), value[:, : config.samples]))
+            generated = slice(0, config.samples)
+            correlations.append(rank_correlation(predicted[:, generated].detach(), value[:, generated]))
         if report is not None and step % 20 == 19:
             report(step + 1, config.steps, loss.item(), 20 / max(time.monotonic() - since, 1e-9))
             since = time.monotonic()

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import copy
-import math
 import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
@@ -19,6 +18,7 @@ from kdp_core.drift import energy_field, field_loss, joint_field, kdp_field, mea
 from kdp_core.exceptions import DataError
 from kdp_core.model import KdpModel
 from kdp_core.neighbourhood import Neighbourhood
+from kdp_core.schedule import learning_rate_scale
 from kdp_core.spec import Spec
 from kdp_core.train_config import TrainConfig
 from kdp_core.windows import WindowBatch
@@ -170,13 +170,6 @@ class Trainer:
         else:
             V = mean_field(fixed, self.data[neighbours], log_weights.exp(), diagnostics)
         return x, V, diagnostics["raw_magnitude"].item()
-
-
-def learning_rate_scale(step: int, steps: int, warmup: int) -> float:
-    """Linear warm-up, then half a cosine to zero; in (0, 1]."""
-    if step < warmup:
-        return (step + 1) / warmup
-    return max(1e-3, 0.5 * (1.0 + math.cos(math.pi * (step - warmup) / max(1, steps - warmup))))
 
 
 def _tensor(array: np.ndarray) -> Tensor:

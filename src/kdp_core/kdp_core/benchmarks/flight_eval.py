@@ -126,7 +126,7 @@ def fly(source: WindowSource, seeds: list[int], options: EvaluationOptions) -> l
     drones.velocity_world(commands)
     active = np.ones(n, bool)
     closest, reason, time_s = np.full(n, np.inf), ["time limit"] * n, np.full(n, np.nan)
-    cycles, safe = np.zeros(n, int), np.zeros(n, int)
+    cycles, safe, final = np.zeros(n, int), np.zeros(n, int), np.zeros(n)
     for step in range(0, round(TIME_LIMIT_S / drones.dt), tick):
         fresh = np.zeros((n, 3))
         for i in np.flatnonzero(active):
@@ -140,7 +140,7 @@ def fly(source: WindowSource, seeds: list[int], options: EvaluationOptions) -> l
             position = drones.position[i]
             gap = float(arenas[i].pole_clearance(position))
             closest[i] = min(closest[i], gap)
-            distance = float(np.linalg.norm(position - arenas[i].goal))
+            final[i] = distance = float(np.linalg.norm(position - arenas[i].goal))
             if gap < 0.0:
                 active[i], reason[i] = False, "collision"
             elif arenas[i].outside(position) or position[2] <= 0.05:
@@ -149,7 +149,6 @@ def fly(source: WindowSource, seeds: list[int], options: EvaluationOptions) -> l
                 active[i], reason[i], time_s[i] = False, "success", (step + tick) * drones.dt
         if not active.any():
             break
-    final = [float(np.linalg.norm(drones.position[i] - arenas[i].goal)) for i in range(n)]
     return [
         Outcome(
             world_seed=seeds[i],
@@ -157,7 +156,7 @@ def fly(source: WindowSource, seeds: list[int], options: EvaluationOptions) -> l
             reason=reason[i],
             time_s=float(time_s[i]) if np.isfinite(time_s[i]) else None,
             closest_m=float(closest[i]) if np.isfinite(closest[i]) else None,
-            final_distance_m=final[i],
+            final_distance_m=float(final[i]),
             cycles=int(cycles[i]),
             safe_cycles=int(safe[i]),
         )

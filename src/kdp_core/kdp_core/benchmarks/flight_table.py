@@ -49,7 +49,7 @@ ROWS = (
 
 @dataclass(frozen=True)
 class TableOptions:
-    """How much is flown: ``sets`` sets of ``worlds`` worlds for the main rows, one set of ``other_worlds`` for others."""
+    """How much is flown: ``sets`` x ``worlds`` worlds for the main rows, one set of ``other_worlds`` else."""
 
     poles: tuple[int, ...] = (12, 16, 24)
     other_poles: tuple[int, ...] = (16, 24)
@@ -73,7 +73,7 @@ def cells(options: TableOptions) -> Iterator[tuple[Row, int, int, int]]:
 def run_table(
     planners: Path, out: Path, options: TableOptions, processes: int, progress: Progress
 ) -> dict[str, Any]:
-    """Fly what is missing of the table (every finished cell is kept below ``out``) and write flight.json and flight.md."""
+    """Fly what is missing of the table (finished cells are kept below ``out``), write flight.json and .md."""
     results = []
     for row, poles, number, worlds in cells(options):
         evaluation = EvaluationOptions(
@@ -141,7 +141,7 @@ def _safe_share(outcomes: list[Outcome]) -> float:
 
 
 def markdown(data: str, results: list[tuple[Row, int, int, list[Outcome]]]) -> str:
-    """The table as Markdown: success % [95 % Wilson interval] per number of poles, median time, safe-action share."""
+    """As Markdown: success % [95 % Wilson interval] per number of poles, median time, safe-action share."""
     poles = sorted({p for _, p, _, _ in results})
     lines = [data, "", "| | " + " | ".join(f"{p} poles" for p in poles) + " | median time, s | safe action |"]
     lines.append("|---|" + "---|" * (len(poles) + 2))

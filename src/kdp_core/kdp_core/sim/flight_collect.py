@@ -72,6 +72,8 @@ def collect_worlds(options: CollectOptions, first: int, count: int) -> Iterator[
     arenas = [Arena.random(seed, int(rng.integers(options.poles[0], options.poles[1] + 1))) for seed in seeds]
     expert = FlightExpert(arenas, options.branches + 1, rng, options.expert)
     world, position, velocity = _states(arenas, expert, options, rng)
+    if len(world) == 0:  # every state drawn was too close to a pole
+        return
     world, route = np.repeat(world, options.branches), np.tile(np.arange(1, options.branches + 1), len(world))
     position, velocity = (
         np.repeat(position, options.branches, axis=0),

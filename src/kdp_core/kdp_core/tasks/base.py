@@ -31,8 +31,13 @@ class Task(Protocol):
         """Windows (K, H, D) to paths (K, H, 3) in the world frame, m."""
         ...
 
-    def costs(self, windows: np.ndarray, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
-        """Windows (K, H, D) to (cost (K,), lower is better; valid (K,) bool)."""
+    def costs(
+        self, windows: np.ndarray, inputs: Inputs, progress_weight: float = 1.0
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Windows (K, H, D) to (cost (K,), lower is better; valid (K,) bool).
+
+        ``progress_weight`` scales the part of the cost that a learned score stands for too.
+        """
         ...
 
     def track(self, window: np.ndarray, row: int) -> np.ndarray:

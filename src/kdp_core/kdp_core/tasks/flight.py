@@ -169,8 +169,8 @@ def contact_cost(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Paths (…, H, 3) to (cost of coming close or hitting (…), clearance (…, H) m).
 
-    Shortfall of clearance below the margin counts up to contact, so one plan deep inside an obstacle costs no more than
-    ``clearance + hit``.
+    Shortfall of clearance below the margin counts up to contact, so a plan deep inside an obstacle costs no
+    more than ``clearance + hit``.
     """
     w = weights or FlightCosts()
     gap = clearance(paths, poles)
@@ -197,22 +197,26 @@ class FlightTask:
         """Windows (K, H, 9) to positions in the world, (K, H, 3) m."""
         return inputs["position"] + windows[..., :3]
 
-    def costs(self, windows: np.ndarray, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
+    def costs(
+        self, windows: np.ndarray, inputs: Inputs, progress_weight: float = 1.0
+    ) -> tuple[np.ndarray, np.ndarray]:
         """Ranking cost (K,): shortfall of clearance below the margin, hits, and distance left to the goal.
 
-        The distance is half the closest that the plan comes to the goal and half its mean over the window, so that
-        plans which get there sooner win: replanning would put off the others for ever. A plan is valid if it is
-        finite and touches nothing within its first ``valid_rows`` rows.
+        The distance is half the closest that the plan comes to the goal and half its mean over the window, so
+        that plans which get there sooner win: replanning would put off the others for ever. It leads into dead
+        ends, so it counts only ``progress_weight`` beside a learned score. A plan is valid if it is finite and
+        touches nothing within its first ``valid_rows`` rows.
         """
         paths = self.paths(windows, inputs).astype(np.float32)
         cost, gap = contact_cost(paths, inputs["poles"].astype(np.float32), self.weights)
         distance = np.linalg.norm(paths - inputs["goal"].astype(np.float32), axis=-1)
-        cost = cost + self.weights.distance * 0.5 * (distance.min(axis=-1) + distance.mean(axis=-1))
+        left = 0.5 * (distance.min(axis=-1) + distance.mean(axis=-1))
+        cost = cost + progress_weight * self.weights.distance * left
         valid = np.isfinite(windows).all(axis=(1, 2)) & (gap[:, : self.weights.valid_rows] >= 0.0).all(axis=1)
         return np.where(np.isfinite(cost), cost, np.inf), valid
 
     def labeller(self, batch: WindowBatch) -> FlightLabels | None:
-        """What the scorer learns, see ``kdp_core.tasks.flight_labels``; None if the data say nothing of worlds."""
+        """What the scorer learns (``kdp_core.tasks.flight_labels``); None if the data say nothing of worlds."""
         from kdp_core.tasks.flight_labels import FlightLabels
 
         return FlightLabels(batch) if (batch.scene >= 0).all() else None

@@ -1,7 +1,8 @@
-"""What the flight scorer learns: how much a window shortens the way round the poles, and how close it comes to them.
+"""What the flight scorer learns: how much a window shortens the way round the poles.
 
-The distance as the crow flies leads into dead ends. While training the world is known, so the label uses the cost-to-go
-of the whole world; the scorer learns to tell it from what the planner sees.
+The distance as the crow flies leads into dead ends. While training the world is known, so the label uses the
+cost-to-go of the whole world; the scorer learns to tell it from what the planner sees. Contact is left to the
+task's cost, which is exact: a scorer that learns both resolves neither.
 """
 
 from __future__ import annotations
@@ -13,12 +14,13 @@ import numpy as np
 from kdp_core.sim.arena import Arena
 from kdp_core.sim.eikonal import interpolate
 from kdp_core.sim.flight_expert import CELL_M, ExpertOptions, FlightExpert
-from kdp_core.tasks.flight import contact_cost
 from kdp_core.windows import WindowBatch
 
 CHUNK_WORLDS = 64
 LARGEST_PROGRESS_M = 3.0
-END_SHARE = 0.5  # the rest is the mean over the window: judged by its end alone a plan may dawdle and be put off for ever
+END_SHARE = (
+    0.5  # the rest is the mean over the window: by its end alone a plan may dawdle, and be put off for ever
+)
 POSITION, GOAL, POLES = slice(0, 3), slice(3, 6), slice(6, None)
 
 
@@ -44,10 +46,9 @@ class FlightLabels:
         self._shift = np.array([0.0, 0.5 * arenas[0].size[1]])
 
     def labels(self, windows: np.ndarray, conditions: WindowBatch) -> np.ndarray:
-        """Windows (N, M, H, 9) under N conditions to values (N, M): progress in m minus the cost of contact."""
+        """Windows (N, M, H, 9) under N conditions to (N, M): progress on the way round the poles, m."""
         extras, scene = conditions.extras, conditions.scene
         paths = extras[:, None, None, POSITION] + windows[..., :3]
-        poles = extras[:, POLES].reshape(len(extras), 1, 1, -1, 3)
         row = np.array([self._row[s // 2] for s in scene])
         mirror = np.where(scene % 2, -1.0, 1.0)
         n, m = paths.shape[:2]
@@ -60,7 +61,7 @@ class FlightLabels:
         left = END_SHARE * after[..., -1] + (1.0 - END_SHARE) * after.mean(axis=-1)
         progress = np.clip(before - left, -LARGEST_PROGRESS_M, LARGEST_PROGRESS_M)
         height = np.abs(paths[:, :, -1, 2] - extras[:, None, GOAL.start + 2])
-        value: np.ndarray = progress - height - contact_cost(paths, poles)[0]
+        value: np.ndarray = progress - height
         return value
 
 

@@ -83,7 +83,9 @@ class GenericTask:
         shown = windows[..., : min(3, self.spec.d_state)]
         return np.pad(shown, ((0, 0), (0, 0), (0, 3 - shown.shape[-1])))
 
-    def costs(self, windows: np.ndarray, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
+    def costs(
+        self, windows: np.ndarray, inputs: Inputs, progress_weight: float = 1.0
+    ) -> tuple[np.ndarray, np.ndarray]:
         """No cost of its own: the learned score decides."""
         return np.zeros(len(windows)), np.ones(len(windows), bool)
 
