@@ -1,4 +1,4 @@
-"""What several tests need: a small spec that clamps its goal, windows for it, and a copy of the shipped artifact."""
+"""What several tests need: a small spec that clamps its goal, windows for it, the shipped artifact."""
 
 import shutil
 from collections.abc import Callable
@@ -15,7 +15,7 @@ SHIPPED = Path(__file__).resolve().parents[1] / "artifacts" / "crazyflie"
 
 @pytest.fixture
 def small_spec() -> Spec:
-    """H = 5, state = position (2) and speed (1), action = push (2), context = wind (1), goal = position at the end."""
+    """H = 5, state = position (2) and speed, action = push (2), context = wind, goal = last position."""
     return Spec(
         name="small",
         task="generic",
@@ -34,7 +34,9 @@ def random_batch(spec: Spec, n: int, seed: int = 0) -> WindowBatch:
     """Windows of correlated noise that fit the spec; the condition agrees with the window."""
     rng = np.random.default_rng(seed)
     rows = rng.normal(size=(n, spec.horizon, spec.d_window)).cumsum(axis=1)
-    windows = (rows * rng.uniform(0.5, 3.0, spec.d_window) + rng.normal(size=spec.d_window)).astype(np.float32)
+    windows = (rows * rng.uniform(0.5, 3.0, spec.d_window) + rng.normal(size=spec.d_window)).astype(
+        np.float32
+    )
     context = rng.normal(2.0, 0.5, size=(n, spec.d_context)).astype(np.float32)
     goal = windows[:, -1, :2] if spec.d_goal else np.zeros((n, 0), np.float32)
     return WindowBatch(

@@ -29,7 +29,13 @@ def test_round_trip(tmp_path: Path, fitted_spec: Spec, kind: str) -> None:
 
 
 def test_sizes_and_slices(small_spec: Spec) -> None:
-    sizes = small_spec.d_state, small_spec.d_action, small_spec.d_window, small_spec.d_context, small_spec.d_goal
+    sizes = (
+        small_spec.d_state,
+        small_spec.d_action,
+        small_spec.d_window,
+        small_spec.d_context,
+        small_spec.d_goal,
+    )
     assert sizes == (3, 2, 5, 1, 2)
     assert small_spec.step_s == pytest.approx(0.2)
     assert small_spec.slice("state", "speed") == slice(2, 3)
@@ -69,7 +75,11 @@ def broken() -> list[tuple[str, dict[str, Any], str]]:
         ("goal that is no state", {"goal.channels": ["wind"]}, "goal.channels"),
         ("goal without channels", {"goal.channels": []}, "goal.channels"),
         ("goal after the end", {"goal.step": 5}, "goal.step"),
-        ("message type", {"state.0.ros": {"topic": "a", "type": "Odometry", "field": "x"}}, "state.0.ros.type"),
+        (
+            "message type",
+            {"state.0.ros": {"topic": "a", "type": "Odometry", "field": "x"}},
+            "state.0.ros.type",
+        ),
         ("no topic", {"state.0.ros": {"topic": "", "type": "a/msg/B", "field": "x"}}, "state.0.ros.topic"),
         ("normaliser's size", {"normaliser": {**fit, "state_mean": [0]}}, "state_mean"),
         ("normaliser not finite", {"normaliser": {**fit, "state_mean": [0, 0, float("nan")]}}, "state_mean"),
@@ -98,7 +108,12 @@ def test_one_line_names_file_and_field(
 
 @pytest.mark.parametrize(
     ("text", "words"),
-    [(b"[1, 2]", "mapping"), (b"{", "not valid"), (b"\xff\xfe\x00", "cannot read"), (b"a: [1\nb: }", "not valid")],
+    [
+        (b"[1, 2]", "mapping"),
+        (b"{", "not valid"),
+        (b"\xff\xfe\x00", "cannot read"),
+        (b"a: [1\nb: }", "not valid"),
+    ],
 )
 def test_files_that_hold_no_spec(tmp_path: Path, text: bytes, words: str) -> None:
     path = tmp_path / "spec.yaml"

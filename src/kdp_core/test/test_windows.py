@@ -16,7 +16,9 @@ def moments(numbers: list[float]) -> tuple[float, float]:
     return mean, math.sqrt(sum((x - mean) ** 2 for x in numbers) / len(numbers))
 
 
-def test_normaliser_is_mean_and_deviation_over_windows_and_rows(small_spec: Spec, small_batch: WindowBatch) -> None:
+def test_normaliser_is_mean_and_deviation_over_windows_and_rows(
+    small_spec: Spec, small_batch: WindowBatch
+) -> None:
     small_batch.windows[..., 4] = 3.0  # a channel that never changes gets std 1, not 0
     fitted = fit_normaliser(small_batch, small_spec)
     for column in range(small_spec.d_window):
@@ -61,7 +63,7 @@ def test_take_and_concatenate(small_batch: WindowBatch) -> None:
 def test_check_names_source_field_and_window(small_spec: Spec, small_batch: WindowBatch) -> None:
     check_windows(small_batch, small_spec, "data")
     small_batch.context[17, 1] = np.nan
-    with pytest.raises(DataError, match="^data: context of window 17 is not finite"):
+    with pytest.raises(DataError, match=r"^data: context of window 17 is not finite$"):
         check_windows(small_batch, small_spec, "data")
     with pytest.raises(DataError, match=r"^data: state has shape \(40, 2\), expected \(40, 3\)"):
         check_windows(replace(small_batch, state=small_batch.state[:, :2]), small_spec, "data")

@@ -31,22 +31,24 @@ def test_twice_the_cost_is_twice_the_cost_to_go() -> None:
 
 
 def test_between_dijkstras_bounds() -> None:
-    """Paths along four neighbours are at most sqrt(2) too long, so Dijkstra bounds the field from both sides."""
+    """Paths along four neighbours are at most sqrt(2) too long, so Dijkstra bounds the field."""
     shape, cell = (25, 22), 0.1
     cost = np.exp(gaussian_filter(np.random.default_rng(0).normal(size=shape), 3) * 3)
     cost[10:12, :17] = 30.0  # a wall to go round
     number = np.arange(cost.size).reshape(shape)
-    pairs = [(number[1:], number[:-1], (cost[1:] + cost[:-1])), (number[:, 1:], number[:, :-1], cost[:, 1:] + cost[:, :-1])]
+    pairs = [
+        (number[1:], number[:-1], (cost[1:] + cost[:-1])),
+        (number[:, 1:], number[:, :-1], cost[:, 1:] + cost[:, :-1]),
+    ]
     a, b, w = (np.concatenate([p[i].ravel() for p in pairs]) for i in range(3))
     graph = coo_array((0.5 * cell * w, (a, b)), shape=(cost.size, cost.size)).tocsr()
     goal = (4, 5)
     exact = dijkstra(graph, directed=False, indices=number[goal]).reshape(shape)
     field = cost_to_go(cost[None], (np.array([goal]) + 0.5) * cell, cell)[0]
-    slack = 2 * cell * cost[2:7, 3:8].max()  # the start is set in the cells around the goal
-    assert (field <= 1.1 * exact + slack).all()
-    assert (field >= exact / np.sqrt(2) / 1.15 - slack).all()
-    straight_on = field[10, 5]
-    assert field[20, 5] < straight_on + 30.0 * 2 * cell  # round the wall is cheaper than through it
+    away_from_wall = np.r_[0:9, 13:25]  # at the wall's edge the cost jumps, which the two read differently
+    assert (field <= exact + 0.02)[away_from_wall].all()
+    assert (field >= exact / np.sqrt(2) - 0.02).all()
+    assert field[20, 5] < field[10, 5]  # round the wall is cheaper than into it
 
 
 def test_fields_do_not_depend_on_chunks() -> None:

@@ -5,7 +5,7 @@ import pytest
 
 from kdp_core.datasets.episodes import Episode
 from kdp_core.exceptions import ConfigError
-from kdp_core.sim import flight_dataset
+from kdp_core.sim import flight_collect, flight_dataset
 from kdp_core.sim.arena import Arena
 from kdp_core.sim.flight_collect import CollectOptions, collect_worlds
 
@@ -29,7 +29,9 @@ def test_same_seed_same_flights(episodes: list[Episode]) -> None:
 
 
 def test_another_seed_other_flights(episodes: list[Episode]) -> None:
-    other = list(collect_worlds(CollectOptions(worlds=3, poles=(4, 8), states=2, branches=2, rows=12, seed=8), 0, 3))
+    other = list(
+        collect_worlds(CollectOptions(worlds=3, poles=(4, 8), states=2, branches=2, rows=12, seed=8), 0, 3)
+    )
     assert not same(episodes, other)
 
 
@@ -46,7 +48,10 @@ def test_shapes_progress_and_no_collision(episodes: list[Episode]) -> None:
         assert not arena.collides(position).any() and not arena.outside(position).any()
         away = np.linalg.norm(position - goal, axis=1)
         np.testing.assert_allclose(episode.rewards, away[:-1] - away[1:], atol=1e-5)
-        assert episode.terminations[-1] == (away[-1] < 0.2) and episode.truncations[-1] != episode.terminations[-1]
+        assert (
+            episode.terminations[-1] == (away[-1] < 0.2)
+            and episode.truncations[-1] != episode.terminations[-1]
+        )
 
 
 def test_branches_of_a_state_start_together_and_part(episodes: list[Episode]) -> None:
@@ -62,14 +67,22 @@ def test_data_do_not_depend_on_processes(tmp_path, monkeypatch: pytest.MonkeyPat
     """Chunks are seeded by their first world; only who flies them changes."""
     from kdp_core.datasets import open_episodes
 
-    options = CollectOptions(worlds=2, poles=(3, 3), states=1, branches=2, rows=4, seed=1)
-    monkeypatch.setattr(flight_dataset, "CHUNK_WORLDS", 1)  # not known to spawned workers: they take one world
+    options = CollectOptions(worlds=2, poles=(3, 3), states=2, branches=2, rows=4, seed=1)
+    monkeypatch.setattr(
+        flight_dataset, "CHUNK_WORLDS", 1
+    )  # not known to spawned workers: they take one world
     seen = []
     path = flight_dataset.collect_flights(options, tmp_path / "a-v0", 2, progress=lambda *a: seen.append(a))
     assert seen[-1][:2] == (2, 2)
     stored = list(open_episodes(path))
     alone = [*collect_worlds(options, 0, 2), *collect_worlds(options, 1, 1)]
     assert same(stored, alone)
+
+
+def test_a_world_without_a_usable_state_gives_no_flights(monkeypatch: pytest.MonkeyPatch) -> None:
+    none = np.zeros(0, int), np.zeros((0, 3)), np.zeros((0, 3))
+    monkeypatch.setattr(flight_collect, "_states", lambda *a: none)
+    assert list(collect_worlds(CollectOptions(worlds=1), 0, 1)) == []
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,15 @@ from scipy.spatial.transform import Rotation
 from kdp_core.exceptions import ConfigError, InputError
 from kdp_core.sim.arena import Arena
 from kdp_core.tasks import check_inputs, make_task
-from kdp_core.tasks.flight import GRID_OFFSETS_M, FlightCosts, FlightTask, clearance, flight_spec, rotate
+from kdp_core.tasks.flight import (
+    GRID_OFFSETS_M,
+    FlightCosts,
+    FlightTask,
+    clearance,
+    contact_cost,
+    flight_spec,
+    rotate,
+)
 
 
 def inputs(seed: int = 0, n_poles: int = 9) -> dict[str, np.ndarray]:
@@ -66,41 +74,39 @@ def test_encode(seed: int) -> None:
     assert GRID_OFFSETS_M.shape == (121, 2)
 
 
-def cost_by_loop(window: np.ndarray, given: dict[str, np.ndarray], w: FlightCosts) -> tuple[float, bool]:
+def cost_by_loop(
+    window: np.ndarray, given: dict[str, np.ndarray], w: FlightCosts
+) -> tuple[float, float, bool]:
+    """(cost of contact, distance that counts, valid), one row after the other."""
     arena = Arena(given["poles"], np.array([0.4, 0, 1.0]), np.array([5.6, 0, 1.0]))
-    shortfall, hits, nearest, free = 0.0, 0, math.inf, True
+    shortfall, hits, distances, free = 0.0, 0.0, [], True
     for t, row in enumerate(window):
         point = given["position"] + row[:3].astype(float)
         gap = float(arena.clearance(point))
-        shortfall += max(0.0, w.margin_m - gap) / w.margin_m / len(window)
-        hits += gap < 0
-        nearest = min(nearest, math.dist(point, given["goal"]))
+        shortfall += min(1.0, max(0.0, w.margin_m - gap) / w.margin_m) / len(window)
+        hits += (gap < 0) / len(window)
+        distances.append(math.dist(point, given["goal"]))
         free = free and (gap >= 0 or t >= w.valid_rows)
-    return w.clearance * shortfall + w.hit * hits / len(window) + w.distance * nearest, free
+    left = 0.5 * min(distances) + 0.5 * sum(distances) / len(distances)
+    return w.clearance * shortfall + w.hit * hits, left, free
 
 
 @pytest.mark.parametrize("seed", range(4))
 def test_costs_against_a_loop(seed: int) -> None:
     given, windows = inputs(seed), random_windows(seed)
-    costs = FlightCosts(margin_m=0.2, clearance=5.0, hit=3.0, distance=0.7, valid_rows=9)
-    cost, valid = FlightTask(costs).costs(windows, given)
-    expected = [cost_by_loop(window, given, costs) for window in windows]
-    np.testing.assert_allclose(cost, [c for c, _ in expected], rtol=1e-4)
-    assert valid.tolist() == [v for _, v in expected]
+    weights = FlightCosts(margin_m=0.2, clearance=5.0, hit=3.0, distance=0.7, valid_rows=9)
+    expected = [cost_by_loop(window, given, weights) for window in windows]
+    contact, gap = contact_cost(given["position"] + windows[..., :3], given["poles"], weights)
+    np.testing.assert_allclose(contact, [c for c, _, _ in expected], rtol=1e-4, atol=1e-6)
+    assert gap.shape == windows.shape[:2]
+    cost, valid = FlightTask(weights).costs(windows, given)
+    np.testing.assert_allclose(cost, [c + 0.7 * left for c, left, _ in expected], rtol=1e-4)
+    assert valid.tolist() == [v for _, _, v in expected]
 
 
 def test_some_plans_of_the_loop_test_are_invalid() -> None:
     verdicts = [FlightTask().costs(random_windows(s), inputs(s))[1] for s in range(4)]
     assert 0 < np.mean(verdicts) < 1
-
-
-@pytest.mark.parametrize("n_poles", [0, 7])
-def test_labels_are_minus_the_costs(n_poles: int) -> None:
-    given, windows, task = inputs(2, n_poles), random_windows(2), FlightTask()
-    extras = np.concatenate([given["position"], given["goal"], given["poles"].ravel()])[None].astype(np.float32)
-    labels = task.labels(windows[None], extras)
-    assert labels.shape == (1, len(windows))
-    np.testing.assert_allclose(labels[0], -task.costs(windows, given)[0], rtol=1e-4, atol=1e-5)
 
 
 def test_a_window_that_is_not_finite_is_invalid_and_infinitely_dear() -> None:
@@ -113,7 +119,9 @@ def test_a_window_that_is_not_finite_is_invalid_and_infinitely_dear() -> None:
 def test_paths_track_safe_action_success() -> None:
     given, windows, task = inputs(1), random_windows(1), FlightTask()
     np.testing.assert_allclose(task.paths(windows, given)[3, 7], given["position"] + windows[3, 7, :3])
-    np.testing.assert_allclose(task.track(windows[0], 4), (windows[0, 5, :3] - windows[0, 4, :3]) / 0.1, rtol=1e-5)
+    np.testing.assert_allclose(
+        task.track(windows[0], 4), (windows[0, 5, :3] - windows[0, 4, :3]) / 0.1, rtol=1e-5
+    )
     np.testing.assert_array_equal(task.track(windows[0], 40), task.track(windows[0], 30))
     np.testing.assert_array_equal(task.safe_action(given), np.zeros(3))
     for away, reached in ((0.19, True), (0.21, False)):

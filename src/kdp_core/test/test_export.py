@@ -1,0 +1,94 @@
+"""Export of a small model with a clamped goal: parity with PyTorch, what is written, what stops it."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from safetensors.torch import load_file
+
+from kdp_core.artifact import FILES, SUMS, load_artifact
+from kdp_core.exceptions import ArtifactError
+from kdp_core.export import check_parity, export_artifact
+from kdp_core.generator import NetworkSize
+from kdp_core.model import KdpModel
+from kdp_core.planner import Planner
+from kdp_core.spec import Channel, Goal, Spec
+from kdp_core.windows import Normaliser
+
+
+@pytest.fixture(scope="module")
+def model() -> KdpModel:
+    spec = Spec(
+        name="small",
+        task="generic",
+        rate_hz=10.0,
+        horizon=4,
+        state=(Channel(name="position", unit="m", size=2),),
+        action=(Channel(name="push", unit="N"),),
+        context=(Channel(name="wind", unit="m/s"),),
+        goal=Goal(mode="clamp", channels=("position",)),
+        normaliser=Normaliser(
+            state_mean=(1, 2),
+            state_std=(0.5, 3),
+            action_mean=(0,),
+            action_std=(2,),
+            context_mean=(4,),
+            context_std=(1.5,),
+        ),
+    )
+    torch.manual_seed(0)
+    model = KdpModel(spec, NetworkSize(d_noise=3, width=8, blocks=1, scorer_width=8), 5)
+    model.basis.copy_(torch.linalg.qr(torch.randn(model.d_free, 5))[0].T)
+    model.decoder.normal_()
+    model.offset.normal_()
+    for parameter in model.parameters():
+        torch.nn.init.normal_(parameter, std=0.4)
+    return model
+
+
+@pytest.fixture(scope="module")
+def exported(model: KdpModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    path = tmp_path_factory.mktemp("export") / "artifact"
+    return export_artifact(model, path, {"field": "joint", "seed": 3, "where": Path("a")})
+
+
+def test_files_and_provenance(exported: Path, model: KdpModel) -> None:
+    assert sorted(p.name for p in exported.iterdir()) == sorted((*FILES, SUMS))
+    provenance = json.loads((exported / "provenance.json").read_text())
+    assert provenance["seed"] == 3 and provenance["where"] == "a" and 0 <= provenance["onnx_parity"] < 1e-3
+    weights = load_file(exported / "weights.safetensors")
+    assert all(torch.equal(weights[k], v) for k, v in model.state_dict().items())
+    assert "`joint`" in (exported / "MODEL_CARD.md").read_text()
+    assert load_artifact(exported).spec == model.spec
+
+
+@pytest.mark.parametrize("k", [1, 2, 33])
+def test_planner_gives_what_pytorch_gives(exported: Path, model: KdpModel, k: int) -> None:
+    planner = Planner.load(exported)
+    rng = np.random.default_rng(k)
+    state, context, noise = (rng.normal(size=n).astype(np.float32) for n in (2, 3, (k, 3)))
+    windows, scores = planner.propose(state, context, noise)
+    with torch.no_grad():
+        expected = model(*(torch.from_numpy(v) for v in (state[None], context[None], noise)))
+    np.testing.assert_allclose(windows, expected[0].numpy(), atol=2e-4)
+    np.testing.assert_allclose(scores, expected[1].numpy(), atol=2e-4)
+    assert (windows[:, 0, :2] == state).all() and (windows[:, -1, :2] == context[1:]).all()
+
+
+def test_plan_takes_the_goal_by_itself(exported: Path) -> None:
+    plan = Planner.load(exported).plan(np.zeros(2), np.ones(1), np.array([0.25, -0.5]), candidates=5)
+    assert (plan.window[-1, :2] == [0.25, -0.5]).all()
+
+
+def test_a_graph_of_other_weights_is_refused(exported: Path, model: KdpModel) -> None:
+    graph = (exported / "planner.onnx").read_bytes()
+    assert check_parity(model, graph, (2,)) < 1e-3
+    bias = model.scorer.head.bias
+    with torch.no_grad():
+        bias += 1.0
+    with pytest.raises(ArtifactError, match="ONNX and PyTorch differ by"):
+        check_parity(model, graph, (2,))
+    with torch.no_grad():
+        bias -= 1.0

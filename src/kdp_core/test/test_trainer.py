@@ -1,0 +1,166 @@
+"""Algorithm 1: exact resume, schedule, averaging, and what the fields learn on two modes."""
+
+import math
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+
+from kdp_core.exceptions import ConfigError, DataError
+from kdp_core.generator import NetworkSize
+from kdp_core.neighbourhood import Neighbourhood
+from kdp_core.spec import Channel, KeyPart, Spec
+from kdp_core.train_config import TrainConfig
+from kdp_core.trainer import Trainer, learning_rate_scale
+from kdp_core.windows import WindowBatch, fit_normaliser, keys
+
+NETWORK = NetworkSize(d_noise=3, width=8, blocks=1, scorer_width=8)
+TINY = TrainConfig(
+    steps=7,
+    conditions=6,
+    samples=3,
+    neighbours=3,
+    components=5,
+    warmup=2,
+    network=NETWORK,
+    checkpoint_every=100,
+)
+
+
+def trainer_of(batch: WindowBatch, spec: Spec, config: TrainConfig, out: Path) -> Trainer:
+    torch.set_num_threads(1)
+    hood = Neighbourhood(keys(batch, spec), batch.group, None, config.neighbours, config.key_temperature)
+    return Trainer(batch, spec, config, out, hood)
+
+
+@pytest.mark.parametrize("field", ["joint", "kdp", "energy", "mean"])
+def test_resume_is_exact(tmp_path: Path, fitted_spec: Spec, small_batch: WindowBatch, field: str) -> None:
+    config = replace(TINY, field=field)
+    whole = trainer_of(small_batch, fitted_spec, config, tmp_path / "whole")
+    whole.run()
+    broken_off = trainer_of(small_batch, fitted_spec, config, tmp_path / "parts")
+    broken_off.run(until=4)
+    broken_off._train_step()  # work after the last checkpoint is lost and done again
+    resumed = trainer_of(small_batch, fitted_spec, config, tmp_path / "parts")
+    assert resumed.resume() and resumed.step == 4
+    resumed.run()
+    for mine, other in ((whole.model, resumed.model), (whole.average, resumed.average)):
+        for name, value in mine.state_dict().items():
+            assert torch.equal(value, other.state_dict()[name]), name
+    start = trainer_of(small_batch, fitted_spec, config, tmp_path / "new").model.state_dict()
+    assert not torch.equal(start["generator.head.weight"], whole.model.state_dict()["generator.head.weight"])
+
+
+def test_nothing_to_resume(tmp_path: Path, fitted_spec: Spec, small_batch: WindowBatch) -> None:
+    assert not trainer_of(small_batch, fitted_spec, TINY, tmp_path).resume()
+
+
+def test_another_runs_checkpoint_is_refused(
+    tmp_path: Path, fitted_spec: Spec, small_batch: WindowBatch
+) -> None:
+    trainer_of(small_batch, fitted_spec, TINY, tmp_path).run(until=1)
+    with pytest.raises(DataError, match="was written with another config") as caught:
+        trainer_of(small_batch, fitted_spec, replace(TINY, learning_rate=1e-3), tmp_path).resume()
+    assert "\n" not in str(caught.value) and str(tmp_path) in str(caught.value)
+    with pytest.raises(DataError, match="another contract"):
+        trainer_of(small_batch, fitted_spec.model_copy(update={"name": "x"}), TINY, tmp_path).resume()
+    with pytest.raises(DataError, match="another windows"):
+        trainer_of(small_batch.take(np.arange(30)), fitted_spec, TINY, tmp_path).resume()
+
+
+def test_learning_rate_is_warm_up_and_half_a_cosine() -> None:
+    steps, warmup = 110, 10
+    got = [learning_rate_scale(step, steps, warmup) for step in range(steps)]
+    assert got[:10] == pytest.approx([(i + 1) / 10 for i in range(10)])
+    assert got[10] == pytest.approx(1.0) and got[60] == pytest.approx(0.5)
+    assert got[35] == pytest.approx(math.cos(math.pi / 8) ** 2)
+    assert min(got) == pytest.approx(1e-3) and learning_rate_scale(0, 5, 0) == 1.0
+
+
+def test_average_follows_by_the_decay(tmp_path: Path, fitted_spec: Spec, small_batch: WindowBatch) -> None:
+    trainer = trainer_of(small_batch, fitted_spec, replace(TINY, ema=0.15), tmp_path)
+    expected = [p.detach().clone() for p in trainer.average.generator.parameters()]
+    for step in range(3):
+        trainer._train_step()
+        trainer.step += 1
+        decay = min(0.15, (1 + step) / (10 + step))
+        for mean, own in zip(expected, trainer.model.generator.parameters(), strict=True):
+            mean.mul_(decay).add_((1 - decay) * own.detach())
+    for mean, got in zip(expected, trainer.average.generator.parameters(), strict=True):
+        torch.testing.assert_close(got, mean)
+        assert not got.requires_grad
+
+
+def test_action_weight_counts_in_coordinates(
+    tmp_path: Path, fitted_spec: Spec, small_batch: WindowBatch
+) -> None:
+    trainer = trainer_of(small_batch, fitted_spec, replace(TINY, action_weight=3.0, components=0), tmp_path)
+    row = [1.0] * 3 + [3.0] * 2
+    expected = [row[c] for t in range(5) for c in range(5) if not ((t == 0 and c < 3) or (t == 4 and c < 2))]
+    assert trainer.weight.tolist() == pytest.approx(expected)
+
+
+def two_modes() -> tuple[WindowBatch, Spec]:
+    """One number per window: +1 (70 %) or -1, whatever the condition."""
+    spec = Spec(
+        name="modes",
+        task="generic",
+        rate_hz=1.0,
+        horizon=1,
+        state=(Channel(name="x", unit="m"),),
+        action=(Channel(name="u", unit="m"),),
+        key=(KeyPart(channel="x"),),
+    )
+    rng = np.random.default_rng(0)
+    n = 400
+    x, u = rng.normal(size=n), np.where(rng.random(n) < 0.7, 1.0, -1.0) + 0.03 * rng.normal(size=n)
+    windows = np.stack([x, u], axis=-1)[:, None].astype(np.float32)
+    none = np.zeros((n, 0), np.float32)
+    batch = WindowBatch(windows, windows[:, 0, :1], none, np.arange(n), np.full(n, -1), np.zeros(n), none)
+    return batch, spec.model_copy(update={"normaliser": fit_normaliser(batch, spec)})
+
+
+def test_joint_learns_both_modes_and_mean_their_mean(tmp_path: Path) -> None:
+    batch, spec = two_modes()
+    drawn = {}
+    for field in ("joint", "mean"):
+        network = NetworkSize(d_noise=4, width=32, blocks=1, scorer_width=8)
+        config = TrainConfig(
+            field=field,
+            steps=500,
+            conditions=32,
+            neighbours=16,
+            key_temperature=10.0,
+            components=0,
+            warmup=20,
+            learning_rate=4e-3,
+            ema=0.97,
+            network=network,
+            checkpoint_every=10_000,
+        )
+        model = trainer_of(batch, spec, config, tmp_path / field).run()
+        with torch.no_grad():
+            noise = torch.randn(600, 4, generator=torch.Generator().manual_seed(1))
+            drawn[field] = model(torch.zeros(1, 1), torch.zeros(1, 0), noise)[0][:, 0, 1].numpy()
+    near = [np.mean(np.abs(drawn["joint"] - mode) < 0.3) for mode in (1.0, -1.0)]
+    assert near[0] > 0.4 and near[1] > 0.12 and sum(near) > 0.8
+    assert np.abs(drawn["mean"] - 0.4).max() < 0.5  # between the modes, where no data are
+
+
+@pytest.mark.parametrize(
+    ("change", "words"),
+    [
+        ({"steps": 0}, "train.steps must be at least 1, got 0"),
+        ({"samples": 1}, "train.samples must be at least 2 for field 'joint'"),
+        ({"ema": 1.0}, r"train.ema must be in \[0, 1\)"),
+        ({"learning_rate": float("nan")}, "train.learning_rate must be greater than 0, got nan"),
+        ({"temperatures": ()}, "train.temperatures must be"),
+        ({"temperatures": (0.1, -1.0)}, "train.temperatures must be"),
+        ({"condition_noise": -0.1}, "train.condition_noise must be at least 0"),
+    ],
+)
+def test_impossible_configurations(change: dict, words: str) -> None:
+    with pytest.raises(ConfigError, match=words):
+        TrainConfig(**change)
