@@ -30,7 +30,7 @@ from kdp_crazyflie_bringup.report import flight_row, summarise_flights
 from kdp_crazyflie_bringup.scoring import FlightResult
 from kdp_planner_ros.latency_report import write_atomically
 
-FIRST_SEED = 9001  # worlds of the demo: 9001, 9002, …; training worlds never use these
+FIRST_SEED = 900_001  # collecting takes seeds 0, 1, … and from 1000003 on: no training world is flown here
 
 
 def parser() -> argparse.ArgumentParser:

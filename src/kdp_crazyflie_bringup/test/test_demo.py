@@ -62,7 +62,7 @@ def test_table_names_success_and_failure():
 
 
 def test_worlds_are_fixed():
-    assert world_seeds(parser().parse_args([])) == [9001, 9002, 9003]
+    assert world_seeds(parser().parse_args([])) == [900_001, 900_002, 900_003]
     assert world_seeds(parser().parse_args(["--flights", "2", "--seeds", "4", "8"])) == [4, 8]
 
 
