@@ -202,10 +202,10 @@ class FlightTask:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Ranking cost (K,): shortfall of clearance below the margin, hits, and distance left to the goal.
 
-        The distance is half the closest that the plan comes to the goal and half its mean over the window, so
-        that plans which get there sooner win: replanning would put off the others for ever. It leads into dead
-        ends, so it counts only ``progress_weight`` beside a learned score. A plan is valid if it is finite and
-        touches nothing within its first ``valid_rows`` rows.
+        The distance is half the closest that the plan comes to the goal and half its mean over the window,
+        so that plans which get there sooner win: replanning would put off the others for ever. It leads into
+        dead ends; ``progress_weight`` scales it. A plan is valid if it is finite and touches nothing within
+        its first ``valid_rows`` rows.
         """
         paths = self.paths(windows, inputs).astype(np.float32)
         cost, gap = contact_cost(paths, inputs["poles"].astype(np.float32), self.weights)
@@ -216,7 +216,7 @@ class FlightTask:
         return np.where(np.isfinite(cost), cost, np.inf), valid
 
     def labeller(self, batch: WindowBatch) -> FlightLabels | None:
-        """What the scorer learns (``kdp_core.tasks.flight_labels``); None if the data say nothing of worlds."""
+        """What the scorer learns (``kdp_core.tasks.flight_labels``); None if the data name no worlds."""
         from kdp_core.tasks.flight_labels import FlightLabels
 
         return FlightLabels(batch) if (batch.scene >= 0).all() else None
