@@ -164,7 +164,8 @@ class Controller:
         cost, valid = self.task.costs(windows, inputs, progress_weight)
         if self.options.stay > 0 and self._path is not None and self.spec.horizon > 1:
             left = self.task.paths(windows, inputs)[:, :-1] - self._advanced(self._path)
-            cost = cost + self.options.stay * np.linalg.norm(left, axis=-1).mean(axis=1)
+            x, y, z = np.moveaxis(left, -1, 0)
+            cost = cost + self.options.stay * np.sqrt(x * x + y * y + z * z).mean(axis=1)
         return cost, valid
 
     def _advanced(self, path: np.ndarray) -> np.ndarray:

@@ -179,6 +179,14 @@ def contact_cost(
     return w.clearance * shortfall + w.hit * hits, gap
 
 
+def _near(poles: np.ndarray, position: np.ndarray, paths: np.ndarray) -> np.ndarray:
+    """The poles (P', 3) that any of the paths could come within a metre of; the others cannot matter."""
+    moved = paths - position.astype(paths.dtype)
+    reach = float(np.nan_to_num(np.sqrt(np.max(moved * moved) * 2.0), nan=np.inf, posinf=np.inf))
+    away = np.hypot(poles[:, 0] - position[0], poles[:, 1] - position[1]) - poles[:, 2]
+    return poles[away < reach + 1.0]
+
+
 class FlightTask:
     """The flight task; ``costs`` may be tuned by users who know their airspace."""
 
@@ -195,7 +203,7 @@ class FlightTask:
 
     def paths(self, windows: np.ndarray, inputs: Inputs) -> np.ndarray:
         """Windows (K, H, 9) to positions in the world, (K, H, 3) m."""
-        return inputs["position"] + windows[..., :3]
+        return inputs["position"].astype(windows.dtype) + windows[..., :3]
 
     def costs(
         self, windows: np.ndarray, inputs: Inputs, progress_weight: float = 1.0
@@ -208,11 +216,13 @@ class FlightTask:
         its first ``valid_rows`` rows.
         """
         paths = self.paths(windows, inputs).astype(np.float32)
-        cost, gap = contact_cost(paths, inputs["poles"].astype(np.float32), self.weights)
-        distance = np.linalg.norm(paths - inputs["goal"].astype(np.float32), axis=-1)
+        poles = _near(inputs["poles"], inputs["position"], paths).astype(np.float32)
+        cost, gap = contact_cost(paths, poles, self.weights)
+        x, y, z = np.moveaxis(paths - inputs["goal"].astype(np.float32), -1, 0)
+        distance = np.sqrt(x * x + y * y + z * z)
         left = 0.5 * (distance.min(axis=-1) + distance.mean(axis=-1))
         cost = cost + progress_weight * self.weights.distance * left
-        valid = np.isfinite(windows).all(axis=(1, 2)) & (gap[:, : self.weights.valid_rows] >= 0.0).all(axis=1)
+        valid = np.isfinite(cost) & (gap[:, : self.weights.valid_rows] >= 0.0).all(axis=1)
         return np.where(np.isfinite(cost), cost, np.inf), valid
 
     def labeller(self, batch: WindowBatch) -> FlightLabels | None:
