@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import logging
 import tempfile
+import warnings
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +28,10 @@ def export_onnx(model: KdpModel) -> bytes:
     State (1, d_s), context (1, d_c + d_goal), noise (K, d_z) -> windows (K, H, D), scores (K,).
     """
     state, context, noise = _example(model, 8)
-    with tempfile.TemporaryDirectory() as folder:
+    # The exporter warns about torchvision, which nothing here needs, and about its own deprecations.
+    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
+        warnings.simplefilter("ignore")
         path = Path(folder) / "planner.onnx"
         program = torch.onnx.export(
             model.eval(),

@@ -44,7 +44,7 @@ class Timeouts:
         landed_height: m, below which a landing is complete.
     """
 
-    command_s: float = 0.3
+    command_s: float = 0.15  # with braking, still within half a second
     hover_s: float = 2.0
     state_s: float = 0.3
     battery_low_v: float = 3.2

@@ -29,13 +29,13 @@ def test_after_takeoff_it_waits_for_commands_without_limit():
 
 
 def test_commands_stop_then_hover_then_land_then_disarm(flying):
-    assert flying.update(3.29, GOOD) is Order.NOTHING
-    assert flying.update(3.31, GOOD) is Order.HOVER and flying.fault == "command_timeout"
-    assert flying.update(5.30, GOOD) is Order.HOVER
-    assert flying.update(5.32, GOOD) is Order.LAND
-    flying.landing(5.32, 2.0)
+    assert flying.update(3.14, GOOD) is Order.NOTHING
+    assert flying.update(3.16, GOOD) is Order.HOVER and flying.fault == "command_timeout"
+    assert flying.update(5.15, GOOD) is Order.HOVER
+    assert flying.update(5.17, GOOD) is Order.LAND
+    flying.landing(5.17, 2.0)
     assert flying.update(6.0, replace(GOOD, height=0.05)) is Order.NOTHING
-    assert flying.update(7.4, GOOD) is Order.NOTHING  # time is over, but it is still up
+    assert flying.update(7.3, GOOD) is Order.NOTHING  # time is over, but it is still up
     assert flying.update(7.5, replace(GOOD, height=0.05)) is Order.DISARM
     assert flying.update(7.6, replace(GOOD, height=0.0, can_fly=False)) is Order.NOTHING
     assert flying.phase is Phase.GROUND
