@@ -78,6 +78,8 @@ def main() -> None:
             lambda done, total, good: bar.update(row, completed=done, note=f"{good}/{done} of {total}"),
         )
     result = summary(options, outcomes)
+    if a.artifact is None and options.artifact is not None:
+        result["options"]["artifact"] = f"shipped: {a.task}"  # a path of this machine says nothing elsewhere
     low, high = result["wilson95"]
     time = result["time_to_success_s"]["median"]
     Console().print(
