@@ -8,6 +8,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
+import kdp_core.model
 from kdp_core.artifact import FILES, SUMS, load_artifact
 from kdp_core.exceptions import ArtifactError
 from kdp_core.export import check_parity, export_artifact
@@ -62,6 +63,11 @@ def test_files_and_provenance(exported: Path, model: KdpModel) -> None:
     assert all(torch.equal(weights[k], v) for k, v in model.state_dict().items())
     assert "`joint`" in (exported / "MODEL_CARD.md").read_text()
     assert load_artifact(exported).spec == model.spec
+
+
+def test_graph_tells_nothing_of_the_machine(exported: Path) -> None:
+    source = Path(kdp_core.model.__file__).parent
+    assert str(source).encode() not in (exported / "planner.onnx").read_bytes()
 
 
 @pytest.mark.parametrize("k", [1, 2, 33])
