@@ -112,10 +112,15 @@ class CrazyflieLink:
         if not self.connected:
             return False, "no link to the Crazyflie"
         self._send(lambda cf: cf.supervisor.send_arming_request(arm))
-        if not self._arming.wait(timeout_s):
-            return False, "the Crazyflie did not answer the arming request"
-        granted, armed = self._arming_answer
-        return (True, "") if granted and armed == arm else (False, "the Crazyflie refused the arming request")
+        deadline = time.monotonic() + timeout_s
+        while self._arming.wait(max(0.0, deadline - time.monotonic())):
+            granted, armed = self._arming_answer
+            if not granted:
+                return False, "the Crazyflie refused the arming request"
+            if armed == arm:
+                return True, ""
+            self._arming.clear()  # a late answer to an earlier, opposite request
+        return False, "the Crazyflie did not answer the arming request"
 
     def emergency_stop(self) -> bool:
         """Stop the motors for good, sent three times; returns whether there is a link."""

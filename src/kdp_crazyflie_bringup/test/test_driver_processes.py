@@ -107,7 +107,7 @@ def flying(graph):
     side.request("reset", arena=arena)
     wait_until(lambda: operator.state == RobotStatus.IDLE and not operator.latest.armed, 15.0, "idle")
     wait_until(lambda: abs(operator.odom[-1].pose.pose.position.x - 2.0) < 0.05, 5.0, "new place")
-    assert operator.call(Arm, "arm", arm=True).success
+    wait_until(lambda: operator.call(Arm, "arm", arm=True).success, 5.0, "armed after the reset")
     assert operator.call(Takeoff, "takeoff", height=1.0).success
     wait_until(lambda: operator.state == RobotStatus.ACTIVE, 10.0, "take-off")
     return operator, side
