@@ -1,0 +1,5 @@
+"""Build hook for colcon; all metadata is in setup.cfg."""
+
+from setuptools import setup
+
+setup()
