@@ -145,7 +145,7 @@ def test_names_that_lead_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         ("D4RL/pointmaze/umaze-v2", "no Minari data set of this id in"),
         (tmp_path / "nothing.hdf5", "no such file or folder"),
         ("../umaze v2", "no such file or folder"),
-        (tmp_path, "not a Minari data set, expected data/metadata.json"),
+        (tmp_path, "no data set, expected data/metadata.json"),
         ("", "empty name"),
     ]:
         with pytest.raises(DataError) as caught:
