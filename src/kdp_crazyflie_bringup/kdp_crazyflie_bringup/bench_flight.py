@@ -23,10 +23,10 @@ from kdp_core.exceptions import ConfigError, KdpError
 from kdp_crazyflie_bringup.demo import check_artifact
 from kdp_crazyflie_bringup.flight_runner import FlightRunner, RunnerOptions
 from kdp_crazyflie_bringup.graph import CONTROL_PORT, CRTP_PORT
-from kdp_crazyflie_bringup.machine import machine, versions
 from kdp_crazyflie_bringup.report import flight_row, summarise_flights
 from kdp_crazyflie_bringup.scoring import FlightResult
 from kdp_planner_ros.latency_report import write_atomically
+from kdp_planner_ros.machine import machine, versions
 
 FIRST_SEED = 910_001  # neither training worlds nor those of the demo
 RESTARTS = 3  # a graph that breaks this often is no accident
@@ -195,7 +195,7 @@ def main(argv: list[str] | None = None) -> int:
         "backend": "sim",
         **conditions(options, artifact),
         "artifact": artifact,
-        "versions": versions(),
+        "versions": versions("cflib"),
         "finished_unix": round(time.time()),
         "last_call_s": round(time.time() - began),
         "flight_rows": [flight_row(result) for result in results],

@@ -24,11 +24,11 @@ from kdp_core.shipped import shipped_artifact
 from kdp_core.sim.arena import MAX_POLES
 from kdp_crazyflie_bringup.flight_runner import FlightRunner, Progress, RunnerOptions
 from kdp_crazyflie_bringup.graph import CONTROL_PORT, CRTP_PORT, SHIPPED
-from kdp_crazyflie_bringup.machine import machine, versions
 from kdp_crazyflie_bringup.plot import Picture, save_flights
 from kdp_crazyflie_bringup.report import flight_row, summarise_flights
 from kdp_crazyflie_bringup.scoring import FlightResult
 from kdp_planner_ros.latency_report import write_atomically
+from kdp_planner_ros.machine import machine, versions
 
 FIRST_SEED = 900_001  # collecting takes seeds 0, 1, … and from 1000003 on: no training world is flown here
 
@@ -148,7 +148,7 @@ def report(
             "cpu_percent": "of one core, while flying",
         },
         "machine": machine(),
-        "versions": versions(),
+        "versions": versions("cflib"),
         "flight_rows": [flight_row(r) for r in results],
     }
 

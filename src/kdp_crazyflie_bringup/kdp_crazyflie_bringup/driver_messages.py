@@ -4,7 +4,6 @@
 from __future__ import annotations
 
 import math
-from collections import OrderedDict
 from typing import Any
 
 from geometry_msgs.msg import PoseStamped
@@ -31,24 +30,6 @@ _MEANING = {
     "geofence": "outside the geofence: hovering, then landing",
     "command_timeout": "commands stopped: hovering, then landing",
 }
-
-
-class ReceiptBook:
-    """Remembers when the state of each stamp was received, for the last `size` states."""
-
-    def __init__(self, size: int = 256) -> None:
-        self._size = size
-        self._received: OrderedDict[tuple[int, int], int] = OrderedDict()
-
-    def put(self, stamp: Any, received_ns: int) -> None:
-        """Remember one state; called from the receiving thread."""
-        self._received[(stamp.sec, stamp.nanosec)] = received_ns
-        if len(self._received) > self._size:
-            self._received.popitem(last=False)
-
-    def get(self, stamp: Any) -> int:
-        """Return the CLOCK_MONOTONIC receipt of the state with this stamp, 0 if unknown."""
-        return self._received.get((stamp.sec, stamp.nanosec), 0)
 
 
 def odometry(state: DroneState, stamp: Any, world: str, child: str) -> Odometry:

@@ -24,6 +24,7 @@ from kdp_crazyflie_bringup.drone_state import DroneState
 from kdp_crazyflie_bringup.flight_control import FlightControl, NotFlying
 from kdp_crazyflie_bringup.safety import CommandRefused
 from kdp_planner_ros.process import run
+from kdp_planner_ros.receipt_book import ReceiptBook
 
 UPDATE_S = 0.04
 LAND_ON_EXIT_S = 4.5
@@ -41,7 +42,7 @@ class CrazyflieDriver(LifecycleNode):
         self.settings = settings_from(parameter_values(self), self.robot)
         self.control: FlightControl | None = None
         self._last_state = (-1, "")
-        self._receipts = driver_messages.ReceiptBook()
+        self._receipts = ReceiptBook()
         self._odom = self.create_publisher(Odometry, "odom", NEWEST)
         self._pose = self.create_publisher(PoseStamped, "pose", NEWEST)
         self._status = self.create_publisher(RobotStatus, "status", NEWEST)

@@ -15,15 +15,17 @@ import numpy as np
 
 from kdp_core.exceptions import KdpError
 from kdp_core.sim.arena import Arena
-from kdp_crazyflie_bringup.cpu_load import CpuLoad
-from kdp_crazyflie_bringup.flight_client import FlightClient, PlanSnapshot
-from kdp_crazyflie_bringup.fly import start_graph
+from kdp_crazyflie_bringup.flight_client import FlightClient
+from kdp_crazyflie_bringup.fly import GRAPH
 from kdp_crazyflie_bringup.graph import CONTROL_PORT, CRTP_PORT
-from kdp_crazyflie_bringup.process_group import ProcessGroup
 from kdp_crazyflie_bringup.scoring import TIME_LIMIT_S, FlightResult, score
 from kdp_crazyflie_bringup.side_channel import SideChannelClient
 from kdp_crazyflie_bringup.truth import Truth, TruthListener
+from kdp_planner_ros.cpu_load import CpuLoad
 from kdp_planner_ros.latency import LatencyLog, summarise
+from kdp_planner_ros.operator_client import PlanSnapshot
+from kdp_planner_ros.process_group import ProcessGroup
+from kdp_planner_ros.start_graph import start_graph
 
 HEIGHT_M, TAKEOFF_S, LAND_S = 1.0, 2.0, 2.0
 READY_S = 40.0  # a cold start on a busy two-core machine
@@ -92,7 +94,7 @@ class FlightRunner:
             "control_port": options.control_port,
         }
         self._open = True
-        self.started_with = start_graph(self.group, arguments, options.use_launch)
+        self.started_with = start_graph(self.group, GRAPH, arguments, options.use_launch)
         control = ("127.0.0.1", options.control_port)
         self.side = SideChannelClient(control)
         self.truth = TruthListener(control, self.latency.add_receipt)
@@ -148,7 +150,7 @@ class FlightRunner:
                 {name: self.group.pid(name) for name in self.group.processes} | {"operator": os.getpid()}
             )
             goal_sent_ns = time.monotonic_ns()
-            goal = self.client.fly_to(arena.goal, ARRIVED_M, TIME_LIMIT_S)
+            goal = self.client.send_goal(arena.goal, ARRIVED_M, TIME_LIMIT_S)
             self._follow(goal, arena, report, goal_sent_ns)
             cpu = self.cpu.stop()
             outcome = goal.result() if goal.done else None

@@ -19,8 +19,8 @@ from matplotlib.lines import Line2D
 from matplotlib.patches import Circle, Rectangle
 
 from kdp_core.sim.arena import Arena
-from kdp_crazyflie_bringup.flight_client import PlanSnapshot
 from kdp_crazyflie_bringup.scoring import FlightResult
+from kdp_planner_ros.operator_client import PlanSnapshot
 
 INK, FAINT, FLOOR = "#1d2733", "#c9d1d9", "#f7f8fa"
 POLE, FLOWN, CHOSEN, CANDIDATE = "#39424e", "#0b6bcb", "#e4572e", "#f0a35e"

@@ -17,13 +17,13 @@ from typing import Any
 from kdp_core.exceptions import ConfigError, KdpError
 from kdp_core.sim.arena import Arena
 from kdp_core.sim.crazyflie import Crazyflie
-from kdp_crazyflie_bringup import side_channel
 from kdp_crazyflie_bringup.crtp import Port
 from kdp_crazyflie_bringup.firmware import Firmware
 from kdp_crazyflie_bringup.firmware_estimate import StateNoise
 from kdp_crazyflie_bringup.firmware_supervisor import State
 from kdp_crazyflie_bringup.link_faults import DelayLine, LinkQuality
 from kdp_crazyflie_bringup.sim_options import parse
+from kdp_planner_ros import side_channel
 
 TICK_S = 0.004
 TRUTH_PERIOD_S = 0.020

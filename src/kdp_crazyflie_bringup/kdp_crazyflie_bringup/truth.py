@@ -6,9 +6,6 @@ Nothing here is seen by planner or driver. Truth arrives at 50 Hz; the record of
 
 from __future__ import annotations
 
-import socket
-import threading
-import time
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
@@ -16,10 +13,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from kdp_core.exceptions import KdpError
-from kdp_crazyflie_bringup.side_channel import MAX_DATAGRAM, decode, encode
-
-ASK_AGAIN_S = 1.0  # nothing heard for so long: the simulator (re)started, subscribe again
+from kdp_planner_ros import truth_listener
 
 
 @dataclass(frozen=True)
@@ -58,98 +52,16 @@ class Truth:
             seed=data["seed"],
         )
 
+    def __str__(self) -> str:
+        """Where it is, for messages."""
+        return f"last at {np.round(self.position, 2).tolist()} m"
 
-class TruthListener:
-    """Subscribes in a thread of its own and keeps what arrives."""
+
+class TruthListener(truth_listener.TruthListener[Truth]):
+    """Listens to the simulated Crazyflie; see the base class."""
 
     def __init__(
         self, control: tuple[str, int], on_receipt: Callable[[int, int], None] | None = None
     ) -> None:
         """Listen to the simulator whose control port is `control`; `on_receipt` gets (receipt_ns, crc)."""
-        self._control = control
-        self._on_receipt = on_receipt
-        self._socket = socket.socket(socket.AF_INET, socket.SOCK_DGRAM)
-        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_RCVBUF, 1 << 20)
-        self._socket.bind(("127.0.0.1", 0))
-        self._socket.settimeout(0.2)
-        self._condition = threading.Condition()
-        self._record: list[Truth] = []
-        self._latest: Truth | None = None
-        self._closing = False
-        self._thread = threading.Thread(target=self._listen, name="truth", daemon=True)
-        self._thread.start()
-
-    @property
-    def latest(self) -> Truth | None:
-        """The newest truth."""
-        return self._latest
-
-    def start_record(self) -> None:
-        """Forget the record and start a new one."""
-        with self._condition:
-            self._record = []
-
-    def record(self) -> list[Truth]:
-        """Everything since `start_record`."""
-        with self._condition:
-            return list(self._record)
-
-    def wait_for(
-        self,
-        what: str,
-        holds: Callable[[Truth], bool],
-        timeout_s: float,
-        check: Callable[[], None] = lambda: None,
-    ) -> Truth:
-        """Wait until `holds(truth)`; `check` may raise. KdpError names `what` after `timeout_s`."""
-        deadline = time.monotonic() + timeout_s
-        while True:
-            with self._condition:
-                self._condition.wait(0.1)
-                truth = self._latest
-            if truth is not None and holds(truth):
-                return truth
-            check()
-            if time.monotonic() > deadline:
-                where = f"last at {np.round(truth.position, 2).tolist()} m" if truth else "no truth received"
-                raise KdpError(f"no {what} within {timeout_s:g} s ({where})")
-
-    def close(self) -> None:
-        """Stop listening."""
-        self._closing = True
-        self._thread.join(2.0)
-        self._socket.close()
-
-    def _listen(self) -> None:
-        heard = 0.0
-        while not self._closing:
-            if time.monotonic() - heard > ASK_AGAIN_S:
-                heard = time.monotonic()
-                request = {"cmd": "subscribe", "port": self._socket.getsockname()[1]}
-                self._socket.sendto(encode(request), self._control)
-            try:
-                data = decode(self._socket.recv(MAX_DATAGRAM))
-                heard = time.monotonic()
-                self._take(data)
-            except TimeoutError:
-                continue
-            except ConnectionError:  # the simulator is not up yet
-                time.sleep(0.05)
-            except (
-                KdpError,
-                ValueError,
-                KeyError,
-                TypeError,
-            ):  # replies, and what else may arrive on UDP
-                continue
-
-    def _take(self, data: dict[str, Any]) -> None:
-        if "receipt_ns" in data:
-            if self._on_receipt is not None:
-                self._on_receipt(int(data["receipt_ns"]), int(data["crc"]))
-            return
-        truth = Truth.from_json(data)
-        with self._condition:
-            self._latest = truth
-            self._record.append(truth)
-            self._condition.notify_all()
+        super().__init__(control, Truth.from_json, on_receipt)

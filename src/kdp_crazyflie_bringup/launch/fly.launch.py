@@ -4,53 +4,15 @@
 The nodes are listed in `kdp_crazyflie_bringup.graph`; this file only turns them into launch actions.
 """
 
-from launch.actions import DeclareLaunchArgument, EmitEvent, ExecuteProcess, OpaqueFunction
-from launch.events import Shutdown
-from launch.substitutions import LaunchConfiguration
-from launch_ros.actions import Node
-from launch_ros.descriptions import Parameter
+from functools import partial
 
-from kdp_crazyflie_bringup.fly import LAUNCH_ARGUMENTS
-from kdp_crazyflie_bringup.graph import NodeSpec, command, fly_nodes
-from kdp_crazyflie_bringup.process_group import INTERRUPT_S, TERMINATE_S
-from launch import LaunchContext, LaunchDescription
+from kdp_crazyflie_bringup.fly import GRAPH
+from kdp_planner_ros import launch_actions
+from launch import LaunchDescription
 
-
-def action(node: NodeSpec) -> ExecuteProcess:
-    """Launch action of one process; the launch ends when a vital one does."""
-    on_exit = [EmitEvent(event=Shutdown(reason=f"{node.name} ended"))] if node.vital else None
-    patience = {"sigterm_timeout": str(INTERRUPT_S), "sigkill_timeout": str(TERMINATE_S)}
-    common = {"output": "both", "on_exit": on_exit, **patience}
-    if not node.ros:
-        return ExecuteProcess(cmd=command(node), name=node.name, **common)
-    return Node(
-        package=node.package,
-        executable=node.executable,
-        name=node.name,
-        namespace=node.namespace or None,
-        arguments=list(node.arguments),
-        parameters=[
-            *node.parameter_files,
-            *(Parameter(key, value) for key, value in node.parameters.items()),
-        ],
-        remappings=list(node.remappings),
-        **common,
-    )
-
-
-def actions(context: LaunchContext) -> list[ExecuteProcess]:
-    """All actions, from the values that the launch arguments have now."""
-    values = {}
-    for name, (default, _) in LAUNCH_ARGUMENTS.items():
-        text = LaunchConfiguration(name).perform(context)
-        values[name] = text.lower() in ("true", "1") if isinstance(default, bool) else type(default)(text)
-    return [action(node) for node in fly_nodes(**values)]
+actions = partial(launch_actions.actions, GRAPH)
 
 
 def generate_launch_description() -> LaunchDescription:
     """Arguments and the nodes that they ask for."""
-    declared = [
-        DeclareLaunchArgument(name, default_value=str(default), description=text)
-        for name, (default, text) in LAUNCH_ARGUMENTS.items()
-    ]
-    return LaunchDescription([*declared, OpaqueFunction(function=actions)])
+    return launch_actions.description(GRAPH)

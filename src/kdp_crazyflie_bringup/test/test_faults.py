@@ -31,7 +31,7 @@ def test_planner_killed_in_flight(runner: FlightRunner):
     """kill -9: the drone hovers within 0.5 s, lands by itself, hits nothing and is not locked."""
     arena = runner.prepare(SEED)
     runner.take_off()
-    runner.client.fly_to(arena.goal, 0.15, 20.0)
+    runner.client.send_goal(arena.goal, 0.15, 20.0)
     runner.truth.wait_for(
         "flight under way",
         lambda t: t.position[0] > arena.start[0] + 0.8 and bool(np.linalg.norm(t.velocity) > 0.3),

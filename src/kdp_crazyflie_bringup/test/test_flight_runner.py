@@ -9,7 +9,7 @@ import pytest
 
 from kdp_core.sim.arena import Arena
 from kdp_crazyflie_bringup.flight_runner import FlightRunner, RunnerOptions
-from kdp_crazyflie_bringup.process_group import ProcessDied
+from kdp_planner_ros.process_group import ProcessDied
 
 POLES = 6
 

@@ -12,7 +12,8 @@ import yaml
 
 from kdp_core.exceptions import ConfigError
 from kdp_crazyflie_bringup.fly import LAUNCH_ARGUMENTS, parser
-from kdp_crazyflie_bringup.graph import NodeSpec, command, fly_nodes, ros_arguments, yaml_scalar
+from kdp_crazyflie_bringup.graph import fly_nodes
+from kdp_planner_ros.node_spec import NodeSpec, command, ros_arguments, yaml_scalar
 
 PACKAGE = Path(__file__).resolve().parents[1]
 HAS_LAUNCH = (

@@ -9,8 +9,8 @@ import pytest
 
 from kdp_core.sim.arena import Arena
 from kdp_crazyflie_bringup.bench_flight import broken
-from kdp_crazyflie_bringup.flight_client import PlanSnapshot
 from kdp_crazyflie_bringup.plot import CHOSEN, FLOWN, Picture, save_flights
+from kdp_planner_ros.operator_client import PlanSnapshot
 
 
 def picture(seed: int, with_plans: bool) -> Picture:

@@ -7,8 +7,9 @@ import numpy as np
 import pytest
 
 from kdp_crazyflie_bringup.bench_flight import broken
-from kdp_crazyflie_bringup.report import flight_row, quantiles_ms, summarise_flights, wilson
+from kdp_crazyflie_bringup.report import flight_row, summarise_flights
 from kdp_crazyflie_bringup.scoring import FlightResult
+from kdp_planner_ros.figures import quantiles_ms
 
 
 def flight(number: int, tts_s: float | None, planner_ns: list[int], **changes: object) -> FlightResult:
@@ -20,15 +21,6 @@ def flight(number: int, tts_s: float | None, planner_ns: list[int], **changes: o
     for name, value in changes.items():
         setattr(result, name, value)
     return result
-
-
-def test_wilson() -> None:
-    """Published values: Newcombe 1998, table I (Wilson without continuity correction)."""
-    assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
-    assert wilson(15, 148) == pytest.approx((0.0624, 0.1605), abs=1e-4)
-    assert wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=1e-4)
-    assert wilson(1, 29) == pytest.approx((0.0061, 0.1718), abs=1e-4)
-    assert wilson(0, 0) == (0.0, 1.0)
 
 
 def test_summary() -> None:

@@ -1,10 +1,9 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
 """CPU time is read from /proc as the kernel writes it."""
 
 import os
 from pathlib import Path
 
-from kdp_crazyflie_bringup.cpu_load import CpuLoad, cpu_seconds
+from kdp_planner_ros.cpu_load import CpuLoad, cpu_seconds
 
 
 def test_name_with_blanks_and_brackets(tmp_path: Path):

@@ -1,4 +1,3 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
 """A group of processes that live and end together, each with its own log file."""
 
 from __future__ import annotations

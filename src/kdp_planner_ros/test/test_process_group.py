@@ -1,4 +1,3 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
 """Processes live and end together, and say which one ended and where its log is."""
 
 import os
@@ -9,7 +8,7 @@ from pathlib import Path
 
 import pytest
 
-from kdp_crazyflie_bringup.process_group import ProcessDied, ProcessGroup
+from kdp_planner_ros.process_group import ProcessDied, ProcessGroup
 
 COUNT_INTERRUPTS = """
 import signal, sys, time
@@ -57,8 +56,8 @@ def test_interrupt_to_the_terminal_reaches_no_child(tmp_path: Path):
 
 
 def test_what_does_not_listen_is_killed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
-    monkeypatch.setattr("kdp_crazyflie_bringup.process_group.INTERRUPT_S", 0.2)
-    monkeypatch.setattr("kdp_crazyflie_bringup.process_group.TERMINATE_S", 0.2)
+    monkeypatch.setattr("kdp_planner_ros.process_group.INTERRUPT_S", 0.2)
+    monkeypatch.setattr("kdp_planner_ros.process_group.TERMINATE_S", 0.2)
     group = ProcessGroup(tmp_path)
     start(group, "deaf", STUBBORN)
     assert group.stop() == {"deaf": -signal.SIGKILL}

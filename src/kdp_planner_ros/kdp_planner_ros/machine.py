@@ -1,4 +1,3 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
 """What a measurement was made on, for reports."""
 
 from __future__ import annotations
@@ -9,7 +8,7 @@ import sys
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
-PACKAGES = ("numpy", "onnxruntime", "cflib", "ros-rclpy", "ros-rmw-fastrtps-cpp")
+PACKAGES = ("numpy", "onnxruntime", "ros-rclpy", "ros-rmw-fastrtps-cpp")
 
 
 def machine() -> dict[str, str | int]:
@@ -26,10 +25,10 @@ def machine() -> dict[str, str | int]:
     return {"processor": processor, "cores": len(os.sched_getaffinity(0)), "system": platform.platform()}
 
 
-def versions() -> dict[str, str]:
-    """Versions of Python, of the packages that matter for timing, and of the ROS that is sourced."""
+def versions(*packages: str) -> dict[str, str]:
+    """Versions of Python, of what matters for timing, of `packages` and of the ROS that is sourced."""
     found = {"python": sys.version.split()[0]}
-    for package in PACKAGES:
+    for package in (*PACKAGES, *packages):
         try:
             found[package] = version(package)
         except PackageNotFoundError:  # a ROS from apt has no wheels

@@ -1,4 +1,3 @@
-# SPDX-License-Identifier: GPL-3.0-or-later
 """CPU time of processes and everything they started, from /proc."""
 
 from __future__ import annotations

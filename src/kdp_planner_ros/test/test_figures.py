@@ -1,0 +1,25 @@
+"""Figures against published values and hand-made ones."""
+
+import pytest
+
+from kdp_planner_ros.figures import mean_cpu, quantiles_ms, spread, wilson
+
+
+def test_wilson() -> None:
+    """Published values: Newcombe 1998, table I (Wilson without continuity correction)."""
+    assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
+    assert wilson(15, 148) == pytest.approx((0.0624, 0.1605), abs=1e-4)
+    assert wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=1e-4)
+    assert wilson(1, 29) == pytest.approx((0.0061, 0.1718), abs=1e-4)
+    assert wilson(0, 0) == (0.0, 1.0)
+
+
+def test_quantiles_are_in_ms_and_empty_is_none() -> None:
+    assert quantiles_ms([1_000_000, 2_000_000, 4_000_000]) == {"p50": 2.0, "p95": 3.8, "p99": 3.96, "n": 3}
+    assert quantiles_ms([]) == {"p50": None, "p95": None, "p99": None, "n": 0}
+
+
+def test_spread_and_mean_load() -> None:
+    assert spread([3.0, 1.0, 2.5]) == {"min": 1.0, "median": 2.5, "max": 3.0}
+    assert spread([]) == {"min": None, "median": None, "max": None}
+    assert mean_cpu([{"a": 10.0}, {"a": 20.0, "b": 5.0}]) == {"a": 15.0, "b": 5.0}
