@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 import numpy as np
 
-from kdp_core.datasets import open_episodes
 from kdp_core.exceptions import DataError
 from kdp_core.spec import Spec
 from kdp_core.tasks import Task
 from kdp_core.windows import WindowBatch, check_windows, concatenate, fit_normaliser
+
+if TYPE_CHECKING:
+    from kdp_core.datasets import Episodes
 
 
 @dataclass(frozen=True)
@@ -26,10 +28,18 @@ class Prepared:
     episodes: int
 
 
-def prepare(data: str | Path, task: Task, progress: Callable[[int, int], None] | None = None) -> Prepared:
-    """Read a Minari or D4RL data set and cut it into the task's windows. Raises DataError in one line."""
-    episodes = open_episodes(data)
-    spec = task.spec
+def prepare(episodes: Episodes, task: Task, progress: Callable[[int, int], None] | None = None) -> Prepared:
+    """Cut a data set (``kdp_core.datasets.open_episodes``) into the task's windows.
+
+    Raises DataError in one line.
+    """
+    spec, data = task.spec, episodes.path
+    unit = getattr(episodes, "unit", None)  # a LeRobotDataset knows that of its joints
+    if unit is not None and unit != spec.action[0].unit:
+        raise DataError(
+            f"{data}: state and action are in {unit!r}, expected {spec.action[0].unit!r} "
+            f"as in spec '{spec.name}'"
+        )
     usable = episodes.require_steps(spec.horizon * getattr(task, "rows_per_window_row", 1))
     parts, total = [], len(usable)
     for done, index in enumerate(usable):

@@ -7,7 +7,7 @@ import types
 import typing
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from kdp_core.exceptions import ConfigError
 from kdp_core.files import load_yaml
@@ -23,7 +23,11 @@ class RunConfig:
     task: str = "flight"
     """Task by name; `generic` takes states and actions of any data set as they are."""
     data: str | None = None
-    """Minari id or path, or D4RL HDF5 file. Without it the task's own data are collected (flight)."""
+    """Minari id or path, LeRobotDataset folder, D4RL HDF5 file. Without it flight collects its own data."""
+    data_unit: Literal["rad", "deg", "normalized", "raw"] | None = None
+    """Unit of the joints of a LeRobotDataset that does not say it (raw: leave the numbers as they are)."""
+    calibration: Path | None = None
+    """lerobot's calibration file of the recorded arm, for --data-unit normalized (or deg by lerobot)."""
     out: Path = Path("out/train/crazyflie")
     """Folder for checkpoints, logs and the artifact."""
     artifact: Path | None = None

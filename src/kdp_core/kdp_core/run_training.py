@@ -20,6 +20,7 @@ from torch.utils.tensorboard import SummaryWriter
 
 from kdp_core import __version__
 from kdp_core.artifact import require_replaceable
+from kdp_core.datasets import Episodes, open_episodes
 from kdp_core.exceptions import ConfigError
 from kdp_core.export import export_artifact
 from kdp_core.neighbourhood import Neighbourhood
@@ -167,15 +168,24 @@ def _data(config: RunConfig, display: Display) -> tuple[Prepared, Task]:
                     lambda done, total, flights: update(done, f"{done}/{total} worlds, {flights} flights"),
                 )  # fmt: skip
         data = str(folder)
-    task = _task(config, data)
+    episodes = _open(config, data)
+    task = _task(config, episodes)
     with display.phase("windows", 1) as update:
-        prepared = prepare(data, task, lambda done, total: update(done, f"{done}/{total} episodes", total))
+        prepared = prepare(
+            episodes, task, lambda done, total: update(done, f"{done}/{total} episodes", total)
+        )
     return prepared, task
 
 
-def _task(config: RunConfig, data: str) -> Task:
+def _open(config: RunConfig, data: str) -> Episodes:
+    """The data set; task generic takes joints as they are, any other needs to know their unit."""
+    unit = config.data_unit or ("raw" if config.task == "generic" else None)
+    return open_episodes(data, data_unit=unit, calibration=config.calibration)
+
+
+def _task(config: RunConfig, episodes: Episodes) -> Task:
     if config.task == "generic":
-        return generic_task(data, config.horizon)
+        return generic_task(episodes, config.horizon)
     if config.task == "flight":
         return FlightTask(horizon=config.horizon)
     return make_task(config.task)

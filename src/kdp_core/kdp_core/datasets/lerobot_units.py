@@ -21,6 +21,7 @@ from kdp_core.exceptions import DataError
 from kdp_core.files import load_json
 
 DataUnit = Literal["rad", "deg", "normalized", "raw"]
+RAW = "as in the data"
 TICKS_PER_TURN = 4096
 GRIPPER = "gripper"
 JOINT_LIMITS_RAD: dict[str, tuple[float, float]] = {
@@ -84,7 +85,7 @@ class JointUnits:
         unit = data_unit or declared
         assert unit is not None
         if unit == "raw":
-            return cls(declared or "as in the data")
+            return cls(declared or RAW)
         if unit not in ("deg", "normalized"):
             return cls(unit)
         ranges = None if calibration is None else load_calibration(Path(calibration))

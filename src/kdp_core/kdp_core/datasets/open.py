@@ -45,7 +45,7 @@ def open_episodes(
         raise DataError(f"data set: empty name, {_EXPECTED}")
     if path.is_dir() and (path / INFO).exists():
         return LeRobotEpisodes(path, data_unit, calibration)
-    if data_unit is not None or calibration is not None:
+    if data_unit not in (None, "raw") or calibration is not None:
         raise DataError(f"{text}: data unit and calibration are for LeRobotDatasets, but {INFO} is not in it")
     if path.is_dir():
         return MinariEpisodes(_data_folder(path))

@@ -1,15 +1,18 @@
-"""States and actions of any data set as they are: no context, no goal.
+"""States and actions of any data set as they are, no goal.
 
-For D4RL and Minari files without a task of their own.
+For D4RL, Minari and LeRobot data sets without a task of their own. Of a LeRobotDataset ``observation.state``
+is the state, and what else is observed in numbers (``observation.environment_state``) is context.
 """
 
 from __future__ import annotations
 
-from pathlib import Path
+import re
+from collections.abc import Mapping
 
 import numpy as np
 
-from kdp_core.datasets import Episode, open_episodes
+from kdp_core.datasets import Episode, Episodes
+from kdp_core.datasets.lerobot_units import RAW
 from kdp_core.exceptions import DataError
 from kdp_core.spec import Channel, KeyPart, Spec
 from kdp_core.tasks.base import Inputs
@@ -18,26 +21,58 @@ from kdp_core.windows import WindowBatch
 DISCOUNT = 0.99
 
 
-def generic_spec(name: str, d_state: int, d_action: int, horizon: int, rate_hz: float = 20.0) -> Spec:
-    """A contract with one state and one action channel; the key is the state."""
+def generic_spec(
+    name: str,
+    d_state: int,
+    d_action: int,
+    horizon: int,
+    rate_hz: float = 20.0,
+    context: Mapping[str, int] | None = None,
+    unit: str = RAW,
+) -> Spec:
+    """A contract with one state and one action channel in ``unit``, and context channels by size.
+
+    The key is the state and all context.
+    """
+    context = context or {}
     return Spec(
         name=name,
         task="generic",
         rate_hz=rate_hz,
         horizon=horizon,
-        state=(Channel(name="observation", unit="as in the data", size=d_state),),
-        action=(Channel(name="action", unit="as in the data", size=d_action),),
-        key=(KeyPart(channel="observation"),),
+        state=(Channel(name="observation", unit=unit, size=d_state),),
+        action=(Channel(name="action", unit=unit, size=d_action),),
+        context=tuple(Channel(name=n, unit=RAW, size=size) for n, size in context.items()),
+        key=tuple(KeyPart(channel=n) for n in ("observation", *context)),
     )
 
 
-def generic_task(data: str | Path, horizon: int) -> GenericTask:
-    """The task that fits the data set's sizes."""
-    first = open_episodes(data)[0]
-    observations = first.channels().get("observations")
-    if observations is None or observations.ndim != 2:
-        raise DataError(f"{data}: observations must be one array (T, size), got {sorted(first.channels())}")
-    return GenericTask(generic_spec(Path(data).name, observations.shape[1], first.actions.shape[1], horizon))
+def generic_task(episodes: Episodes, horizon: int) -> GenericTask:
+    """The task that fits the data set's sizes (and rate and unit, where it knows them)."""
+    first = episodes[0]
+    channels = first.channels()
+    state = channels.get("observations", channels.get("observation.state"))
+    flat = all(array.ndim == 2 for array in channels.values())
+    if state is None or not flat or ("observations" in channels and len(channels) > 1):
+        raise DataError(
+            f"{episodes.path}: observations must be one array (T, size), or 'observation.state' and others, "
+            f"got {', '.join(f'{name} {array.shape}' for name, array in sorted(channels.items()))}"
+        )
+    spec = generic_spec(
+        episodes.id.replace("/", "-"),
+        state.shape[1],
+        first.actions.shape[1],
+        horizon,
+        float(getattr(episodes, "fps", 20.0)),
+        {channel_name(n): a.shape[1] for n, a in channels.items() if a is not state},
+        getattr(episodes, "unit", RAW),
+    )
+    return GenericTask(spec)
+
+
+def channel_name(feature: str) -> str:
+    """Channel of a feature: ``observation.environment_state`` is the context ``environment_state``."""
+    return re.sub(r"[^a-z0-9_]", "_", feature.removeprefix("observation.").lower())
 
 
 class GenericTask:
@@ -48,7 +83,10 @@ class GenericTask:
 
     def windows(self, episode: Episode) -> WindowBatch:
         """Windows at every row of one episode."""
-        observations = episode.channels()["observations"]
+        channels = dict(episode.channels())
+        name = "observations" if "observations" in channels else "observation.state"
+        observations = channels.pop(name, np.zeros((0, 0)))
+        others = {channel_name(n): array for n, array in channels.items()}
         horizon, steps = self.spec.horizon, len(episode.actions)
         if observations.shape[1:] != (self.spec.d_state,) or episode.actions.shape[1:] != (
             self.spec.d_action,
@@ -57,6 +95,9 @@ class GenericTask:
                 f"episode: observations (…, {self.spec.d_state}) and actions (…, {self.spec.d_action}) "
                 f"expected, got {observations.shape} and {episode.actions.shape}"
             )
+        for channel in self.spec.context:
+            if channel.name not in others or others[channel.name].shape[1:] != (channel.size,):
+                raise DataError(f"episode: observation '{channel.name}' (…, {channel.size}) expected")
         rows = np.arange(0, steps - horizon + 1)
         index = rows[:, None] + np.arange(horizon)
         n = len(rows)
@@ -64,7 +105,9 @@ class GenericTask:
         return WindowBatch(
             windows=np.concatenate([observations[index], episode.actions[index]], axis=-1).astype(np.float32),
             state=observations[rows].astype(np.float32),
-            context=np.zeros((n, 0), np.float32),
+            context=np.concatenate(
+                [np.zeros((n, 0)), *(others[c.name][rows] for c in self.spec.context)], axis=1
+            ).astype(np.float32),
             group=np.zeros(n, np.int64),
             scene=np.full(n, -1, np.int64),
             value=(episode.rewards[index] * discount).sum(axis=1).astype(np.float32),
@@ -75,8 +118,9 @@ class GenericTask:
         """No judge: the scorer learns the return that the windows carry."""
 
     def encode(self, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
-        """The observation is the state; there is no context."""
-        return inputs["observation"], np.zeros(0)
+        """The observation is the state, the other inputs are the context by name."""
+        context = [np.asarray(inputs[channel.name]) for channel in self.spec.context]
+        return inputs["observation"], np.concatenate([np.zeros(0), *context])
 
     def paths(self, windows: np.ndarray, inputs: Inputs) -> np.ndarray:
         """Unknown geometry: the first three state numbers, padded with zeros, (K, H, 3)."""
