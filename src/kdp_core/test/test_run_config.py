@@ -43,7 +43,7 @@ def test_configurations_of_the_repository_load(path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "words"),
     [
-        ("colour: red", "unknown field 'colour'; known: artifact, collect,"),
+        ("colour: red", "unknown field 'colour'; known: artifact, calibration, collect,"),
         ("train: {colour: red}", "unknown field 'train.colour'"),
         ("train: {network: {depth: 2}}", "unknown field 'train.network.depth'"),
         ("train: 3", "'train' must be a mapping, got int"),
