@@ -98,6 +98,12 @@ class Controller:
         self._path: np.ndarray | None = None
         self._age = 0
         self._plan: Plan | None = None
+        self._next_noise: np.ndarray | None = None
+
+    def prepare(self) -> None:
+        """Draw the next cycle's noise ahead. Optional: call it after the command went out, to save time."""
+        if self._next_noise is None:
+            self._next_noise = self._draw()
 
     def step(self, inputs: Inputs) -> Decision:
         """One control cycle. Raises InputError on a missing, misshapen or non-finite input."""
@@ -105,11 +111,12 @@ class Controller:
         if self._plan is not None and self._age < self.options.chunk * self.spec.stride:
             return self._continue(inputs)
         state, context = self.task.encode(inputs)
+        noise, self._next_noise = self._next_noise, None
         plan = select(
             self.source,
             state,
             context,
-            self._draw(),
+            self._draw() if noise is None else noise,
             None if self.options.ranking == "learned" else lambda windows: self._cost(windows, inputs),
             0.0 if self.options.ranking == "task" else self.options.learned_weight,
         )
@@ -141,7 +148,9 @@ class Controller:
         return self.task.track(window, row)
 
     def _limit(self, action: np.ndarray) -> np.ndarray:
-        limited: np.ndarray = np.clip(np.nan_to_num(action, nan=0.0), self._low, self._high)
+        if not np.isfinite(action).all():
+            action = np.nan_to_num(action, nan=0.0)
+        limited: np.ndarray = np.minimum(np.maximum(action, self._low), self._high)
         return limited
 
     def _draw(self) -> np.ndarray:
@@ -164,8 +173,9 @@ class Controller:
         cost, valid = self.task.costs(windows, inputs, progress_weight)
         if self.options.stay > 0 and self._path is not None and self.spec.horizon > 1:
             left = self.task.paths(windows, inputs)[:, :-1] - self._advanced(self._path)
-            x, y, z = np.moveaxis(left, -1, 0)
-            cost = cost + self.options.stay * np.sqrt(x * x + y * y + z * z).mean(axis=1)
+            left *= left
+            distance = np.sqrt(left[..., 0] + left[..., 1] + left[..., 2])
+            cost = cost + self.options.stay / distance.shape[1] * np.add.reduce(distance, axis=1)
         return cost, valid
 
     def _advanced(self, path: np.ndarray) -> np.ndarray:

@@ -76,7 +76,10 @@ class Generator(nn.Module):
 
     def forward(self, noise: Tensor, condition: Tensor) -> Tensor:
         """Noise (…, G, d_z), condition (…, d_condition) -> coordinates (…, G, C)."""
-        encoded = self.encoder(condition).unsqueeze(-2)
+        return self.sample(noise, self.encoder(condition).unsqueeze(-2))
+
+    def sample(self, noise: Tensor, encoded: Tensor) -> Tensor:
+        """Noise (…, G, d_z), encoded condition (…, 1, W) -> coordinates (…, G, C)."""
         h = self.noise(noise) + encoded
         for block in self.blocks:
             h = block(h, encoded)
@@ -104,7 +107,10 @@ class Scorer(nn.Module):
 
     def forward(self, coordinates: Tensor, condition: Tensor) -> Tensor:
         """Coordinates (…, G, C), condition (…, d_condition) -> scores (…, G)."""
-        encoded = self.encoder(condition).unsqueeze(-2)
+        return self.score(coordinates, self.encoder(condition).unsqueeze(-2))
+
+    def score(self, coordinates: Tensor, encoded: Tensor) -> Tensor:
+        """Coordinates (…, G, C), encoded condition (…, 1, W) -> scores (…, G)."""
         h = self.window(coordinates / self.spread) + encoded
         for block in self.blocks:
             h = block(h, encoded)

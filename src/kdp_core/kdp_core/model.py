@@ -117,16 +117,20 @@ class KdpModel(nn.Module):
 
     def decode(self, coordinates: Tensor, state: Tensor, context: Tensor) -> Tensor:
         """Coordinates (…, G, C) to clamped windows (…, G, H, D), physical units (Eq. 6, Eq. 7)."""
-        windows = (self.offset + coordinates @ self.decoder).unflatten(-1, tuple(self.clamped.shape))
-        fixed = torch.zeros_like(windows[..., :1, :, :])
-        fixed[..., 0, : self.spec.d_state] = state.unsqueeze(-2)
+        fixed = torch.zeros_like(self.offset).unflatten(-1, tuple(self.clamped.shape))
+        fixed = fixed.expand(*state.shape[:-1], *fixed.shape).clone()
+        fixed[..., 0, : self.spec.d_state] = state
         if self.goal_columns:
-            fixed[..., self.spec.goal.step, self.goal_columns] = context[..., None, -len(self.goal_columns) :]
-        return torch.where(self.clamped, fixed, windows)
+            fixed[..., self.spec.goal.step, self.goal_columns] = context[..., -len(self.goal_columns) :]
+        # The decoder's columns of clamped entries are zero, so the condition enters as a bias.
+        bias = torch.where(self.clamped, fixed, self.offset.unflatten(-1, tuple(self.clamped.shape)))
+        windows: Tensor = coordinates @ self.decoder + bias.flatten(-2).unsqueeze(-2)
+        return windows.unflatten(-1, tuple(self.clamped.shape))
 
     def forward(self, state: Tensor, context: Tensor, noise: Tensor) -> tuple[Tensor, Tensor]:
         """State (1, d_s), context (1, d_c + d_goal), noise (K, d_z) -> windows (K, H, D), scores (K,)."""
+        # Everything stays two-dimensional, so that onnxruntime fuses each layer's product and bias.
         condition = self.condition(state, context)
-        coordinates = self.generator(noise.unsqueeze(0), condition)
-        windows = self.decode(coordinates, state, context)
-        return windows[0], self.scorer(coordinates, condition)[0]
+        coordinates = self.generator.sample(noise, self.generator.encoder(condition))
+        windows = self.decode(coordinates, state[0], context[0])
+        return windows, self.scorer.score(coordinates, self.scorer.encoder(condition))

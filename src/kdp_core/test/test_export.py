@@ -43,6 +43,7 @@ def model() -> KdpModel:
     model = KdpModel(spec, NetworkSize(d_noise=3, width=8, blocks=1, scorer_width=8), 5)
     model.basis.copy_(torch.linalg.qr(torch.randn(model.d_free, 5))[0].T)
     model.decoder.normal_()
+    model.decoder[:, model.clamped.flatten()] = 0.0  # as KdpModel.fit leaves it
     model.offset.normal_()
     for parameter in model.parameters():
         torch.nn.init.normal_(parameter, std=0.4)

@@ -200,6 +200,7 @@ class ControlLoop:
         if self.fly_to.flying() and self._feedback_limit.ready(received):
             self.fly_to.feedback(received)
         outputs.pictures(stamp, decision, inputs, self.controller, received)
+        self.controller.prepare()
 
     def watch(self) -> None:
         """What must happen without states, too: cancelling, lost state, time-out. Called by a timer."""

@@ -17,7 +17,8 @@ from kdp_core.planner import Planner, WindowSource
 from kdp_core.ranges import at_least, within
 from kdp_core.sim.arena import MAX_POLES, Arena
 from kdp_core.sim.crazyflie import Crazyflie
-from kdp_core.tasks.flight import GOAL_TOLERANCE_M, FlightTask, rotate
+from kdp_core.tasks.flight import GOAL_TOLERANCE_M, FlightTask
+from kdp_core.tasks.flight_geometry import rotate
 
 TIME_LIMIT_S = 20.0
 WORLD_SEED_BASE = 500_000_000

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping
 from typing import TYPE_CHECKING, Protocol
 
@@ -72,15 +73,10 @@ def check_inputs(spec: Spec, inputs: Inputs) -> None:
         if value is None:
             raise InputError(f"input '{declared.name}' is missing; spec '{spec.name}' needs it")
         value = np.asarray(value)
-        expected = f"(N, {declared.size})" if declared.rows else f"({declared.size},)"
-        good = (
-            value.ndim == 2 and value.shape[1] == declared.size
-            if declared.rows
-            else value.shape == (declared.size,)
-        )
-        if not good:
+        if value.shape[1:] != (declared.size,) if declared.rows else value.shape != (declared.size,):
+            expected = f"(N, {declared.size})" if declared.rows else f"({declared.size},)"
             raise InputError(f"input '{declared.name}' must have shape {expected}, got {value.shape}")
-        if value.dtype.kind not in "fiu" or not np.isfinite(value).all():
+        if value.dtype.kind not in "fiu" or not math.isfinite(value.sum()):  # a sum keeps any NaN or infinity
             raise InputError(
                 f"input '{declared.name}' must be finite numbers ({declared.unit}), "
                 f"got {value.tolist()!s:.80}"

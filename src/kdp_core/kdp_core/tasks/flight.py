@@ -7,31 +7,30 @@ where the arena lies.
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import numpy as np
 
 from kdp_core.spec import Channel, Goal, Input, KeyPart, RosField, Spec
 from kdp_core.tasks.base import Inputs
+from kdp_core.tasks.flight_geometry import (
+    GRID_CELLS,
+    FlightCosts,
+    clearance_grid,
+    clearance_planes,
+    contact_cost,
+    near,
+    rotate_one,
+)
 
 if TYPE_CHECKING:
     from kdp_core.datasets.episodes import Episode
     from kdp_core.tasks.flight_labels import FlightLabels
     from kdp_core.windows import WindowBatch
 
-GRID_CELLS = 11
-GRID_STEP_M = 0.25
-CLEARANCE_CAP_M = 0.75
-DRONE_RADIUS_M = 0.10
-FENCE_LOW_M = (0.0, -2.0, 0.0)
-FENCE_HIGH_M = (6.0, 2.0, 2.0)
 GOAL_TOLERANCE_M = 0.2
 HORIZON = 32
 SPEED_LIMIT_M_S = 0.8
-
-_offsets = (np.arange(GRID_CELLS) - GRID_CELLS // 2) * GRID_STEP_M
-GRID_OFFSETS_M = np.stack(np.meshgrid(_offsets, _offsets, indexing="ij"), axis=-1).reshape(-1, 2)
 
 
 def flight_spec(horizon: int = HORIZON) -> Spec:
@@ -115,78 +114,6 @@ def flight_spec(horizon: int = HORIZON) -> Spec:
     )
 
 
-def rotate(quaternion: np.ndarray, vector: np.ndarray) -> np.ndarray:
-    """Rotate vectors (…, 3) by unit quaternions xyzw (…, 4)."""
-    x, y, z, w = (quaternion[..., i] for i in range(4))
-    a, b, c = (vector[..., i] for i in range(3))
-    # t = 2 q x v; v' = v + w t + q x t, written out because np.cross costs more than all the rest here
-    t, u, v = 2.0 * (y * c - z * b), 2.0 * (z * a - x * c), 2.0 * (x * b - y * a)
-    return np.stack(
-        [a + w * t + y * v - z * u, b + w * u + z * t - x * v, c + w * v + x * u - y * t], axis=-1
-    )
-
-
-def clearance(points: np.ndarray, poles: np.ndarray) -> np.ndarray:
-    """Distance from the drone's surface to the nearest pole or fence wall, m.
-
-    points: (…, 2 or 3) drone centres; poles: (P, 3) as x, y, radius, or (…, P, 3) broadcasting against
-    points. Returns (…), negative in contact.
-    """
-    x, y = np.ascontiguousarray(points[..., 0]), np.ascontiguousarray(points[..., 1])
-    walls = np.minimum(
-        np.minimum(x - FENCE_LOW_M[0], FENCE_HIGH_M[0] - x),
-        np.minimum(y - FENCE_LOW_M[1], FENCE_HIGH_M[1] - y),
-    )
-    if poles.shape[-2]:
-        # Poles first, so that the inner loops run over points; a sum's root is quicker than hypot.
-        if poles.ndim == 2:
-            px, py, radius = poles.T.reshape(3, -1, *[1] * x.ndim)
-        else:
-            px, py, radius = np.moveaxis(poles, (-1, -2), (0, 1))
-        dx, dy = x - px, y - py
-        walls = np.minimum(walls, (np.sqrt(dx * dx + dy * dy) - radius).min(axis=0))
-    return walls - DRONE_RADIUS_M
-
-
-def clearance_grid(position: np.ndarray, poles: np.ndarray) -> np.ndarray:
-    """Clearance of the cells around the drone, (121,), x-major, capped to +-0.75 m."""
-    return np.clip(clearance(position[:2] + GRID_OFFSETS_M, poles), -CLEARANCE_CAP_M, CLEARANCE_CAP_M)
-
-
-@dataclass(frozen=True)
-class FlightCosts:
-    """Weights of the ranking cost (see ``FlightTask.costs``); margins in m, ``valid_rows`` in window rows."""
-
-    margin_m: float = 0.12
-    clearance: float = 8.0
-    hit: float = 8.0
-    distance: float = 1.0
-    valid_rows: int = 12
-
-
-def contact_cost(
-    paths: np.ndarray, poles: np.ndarray, weights: FlightCosts | None = None
-) -> tuple[np.ndarray, np.ndarray]:
-    """Paths (…, H, 3) to (cost of coming close or hitting (…), clearance (…, H) m).
-
-    Shortfall of clearance below the margin counts up to contact, so a plan deep inside an obstacle costs no
-    more than ``clearance + hit``.
-    """
-    w = weights or FlightCosts()
-    gap = clearance(paths, poles)
-    shortfall = np.clip(1.0 - gap / w.margin_m, 0.0, 1.0).mean(axis=-1)
-    hits = (gap < 0.0).mean(axis=-1)
-    return w.clearance * shortfall + w.hit * hits, gap
-
-
-def _near(poles: np.ndarray, position: np.ndarray, paths: np.ndarray) -> np.ndarray:
-    """The poles (P', 3) that any of the paths could come within a metre of; the others cannot matter."""
-    moved = paths - position.astype(paths.dtype)
-    reach = float(np.nan_to_num(np.sqrt(np.max(moved * moved) * 2.0), nan=np.inf, posinf=np.inf))
-    away = np.hypot(poles[:, 0] - position[0], poles[:, 1] - position[1]) - poles[:, 2]
-    return poles[away < reach + 1.0]
-
-
 class FlightTask:
     """The flight task; ``costs`` may be tuned by users who know their airspace."""
 
@@ -197,9 +124,12 @@ class FlightTask:
     def encode(self, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
         """Physical inputs to (state (6,): zero displacement and world velocity; context (124,))."""
         position = inputs["position"]
-        velocity = rotate(inputs["orientation"], inputs["velocity_body"])
-        context = np.concatenate([inputs["goal"] - position, clearance_grid(position, inputs["poles"])])
-        return np.concatenate([np.zeros(3), velocity]), context
+        state = np.zeros(6)
+        state[3:] = rotate_one(inputs["orientation"], inputs["velocity_body"])
+        context = np.empty(3 + GRID_CELLS**2)
+        context[:3] = inputs["goal"] - position
+        context[3:] = clearance_grid(position, inputs["poles"])
+        return state, context
 
     def paths(self, windows: np.ndarray, inputs: Inputs) -> np.ndarray:
         """Windows (K, H, 9) to positions in the world, (K, H, 3) m."""
@@ -215,15 +145,18 @@ class FlightTask:
         dead ends; ``progress_weight`` scales it. A plan is valid if it is finite and touches nothing within
         its first ``valid_rows`` rows.
         """
-        paths = self.paths(windows, inputs).astype(np.float32)
-        poles = _near(inputs["poles"], inputs["position"], paths).astype(np.float32)
-        cost, gap = contact_cost(paths, poles, self.weights)
-        x, y, z = np.moveaxis(paths - inputs["goal"].astype(np.float32), -1, 0)
-        distance = np.sqrt(x * x + y * y + z * z)
-        left = 0.5 * (distance.min(axis=-1) + distance.mean(axis=-1))
-        cost = cost + progress_weight * self.weights.distance * left
-        valid = np.isfinite(cost) & (gap[:, : self.weights.valid_rows] >= 0.0).all(axis=1)
-        return np.where(np.isfinite(cost), cost, np.inf), valid
+        position = inputs["position"]
+        moved = np.ascontiguousarray(windows[..., :3].transpose(2, 0, 1), dtype=np.float32)  # (3, K, H)
+        x, y = moved[:2] + position[:2].astype(np.float32)[:, None, None]
+        gap = clearance_planes(x, y, near(inputs["poles"], position, moved).astype(np.float32))
+        moved -= (inputs["goal"] - position).astype(np.float32)[:, None, None]
+        moved *= moved
+        distance = np.sqrt(moved[0] + moved[1] + moved[2])
+        left = 0.5 * (distance.min(axis=1) + np.add.reduce(distance, axis=1) / distance.shape[1])
+        cost = contact_cost(gap, self.weights) + progress_weight * self.weights.distance * left
+        finite = np.isfinite(cost)
+        valid = finite & (gap[:, : self.weights.valid_rows].min(axis=1) >= 0.0)
+        return np.where(finite, cost, np.inf), valid
 
     def labeller(self, batch: WindowBatch) -> FlightLabels | None:
         """What the scorer learns (``kdp_core.tasks.flight_labels``); None if the data name no worlds."""

@@ -7,7 +7,7 @@ import numpy as np
 from kdp_core.datasets.episodes import Episode
 from kdp_core.exceptions import DataError
 from kdp_core.spec import Spec
-from kdp_core.tasks.flight import CLEARANCE_CAP_M, GRID_OFFSETS_M, clearance
+from kdp_core.tasks.flight_geometry import CLEARANCE_CAP_M, GRID_OFFSETS_M, clearance
 from kdp_core.windows import WindowBatch, concatenate
 
 MAX_POLES = 24

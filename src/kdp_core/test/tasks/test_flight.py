@@ -9,14 +9,14 @@ from scipy.spatial.transform import Rotation
 from kdp_core.exceptions import ConfigError, InputError
 from kdp_core.sim.arena import Arena
 from kdp_core.tasks import check_inputs, make_task
-from kdp_core.tasks.flight import (
+from kdp_core.tasks.flight import FlightCosts, FlightTask, flight_spec
+from kdp_core.tasks.flight_geometry import (
     GRID_OFFSETS_M,
-    FlightCosts,
-    FlightTask,
     clearance,
     contact_cost,
-    flight_spec,
+    near,
     rotate,
+    rotate_one,
 )
 
 
@@ -43,6 +43,21 @@ def test_rotate_against_scipy() -> None:
     rotations = Rotation.random(50, rng=4)
     vectors = rng.normal(size=(50, 3))
     np.testing.assert_allclose(rotate(rotations.as_quat(), vectors), rotations.apply(vectors), atol=1e-12)
+    one = rotate_one(rotations.as_quat()[7], vectors[7])
+    np.testing.assert_allclose(one, rotations[7].apply(vectors[7]), atol=1e-12)
+
+
+def test_near_keeps_every_pole_that_a_path_comes_within_a_metre_of() -> None:
+    poles, position = Arena.random(2, 16).poles, np.array([2.0, 0.3, 1.0])
+    moved = np.random.default_rng(0).normal(0, 0.2, (3, 5, 8)).astype(np.float32)
+    kept = near(poles, position, moved)
+    xy = position[:2, None, None] + moved[:2]
+    for pole in poles:
+        closest = np.hypot(xy[0] - pole[0], xy[1] - pole[1]).min() - pole[2]
+        assert closest > 1.0 or (kept == pole).all(axis=1).any()
+    assert 0 < len(kept) < len(poles)
+    moved[0, 2, 3] = np.nan
+    assert len(near(poles, position, moved)) == len(poles)
 
 
 @pytest.mark.parametrize("n_poles", [0, 1, 12])
@@ -96,9 +111,9 @@ def test_costs_against_a_loop(seed: int) -> None:
     given, windows = inputs(seed), random_windows(seed)
     weights = FlightCosts(margin_m=0.2, clearance=5.0, hit=3.0, distance=0.7, valid_rows=9)
     expected = [cost_by_loop(window, given, weights) for window in windows]
-    contact, gap = contact_cost(given["position"] + windows[..., :3], given["poles"], weights)
+    gap = clearance(given["position"] + windows[..., :3], given["poles"])
+    contact = contact_cost(gap, weights)
     np.testing.assert_allclose(contact, [c for c, _, _ in expected], rtol=1e-4, atol=1e-6)
-    assert gap.shape == windows.shape[:2]
     cost, valid = FlightTask(weights).costs(windows, given)
     np.testing.assert_allclose(cost, [c + 0.7 * left for c, left, _ in expected], rtol=1e-4)
     assert valid.tolist() == [v for _, _, v in expected]
