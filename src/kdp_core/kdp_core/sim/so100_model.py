@@ -25,8 +25,8 @@ KP = 50.0
 """Position gain of a servo, N m/rad."""
 KV = 4.5
 """Velocity gain, N m s/rad: critically damped for the reflected inertia of the gears."""
-ARMATURE = 0.1
-"""Reflected inertia of motor and gears, kg m^2."""
+ARMATURE = (0.1, 0.1, 0.1, 0.1, 0.1, 0.01)
+"""Reflected inertia of motor and gears, kg m^2; less for the jaw, which else bounces off what it grasps."""
 TORQUE_LIMIT_N_M = (2.9, 2.9, 2.9, 2.9, 2.9, 0.9)
 """Stall torque of the STS3215; the gripper is limited so that it neither crushes nor loses a cube."""
 CUBE_COLOURS = ("0.85 0.25 0.2 1", "0.2 0.45 0.85 1", "0.25 0.65 0.3 1")
@@ -39,8 +39,8 @@ def so100_xml(cubes: int) -> str:
     """The model as MJCF text with ``cubes`` free cubes called cube_0, cube_1 and so on."""
     joints = [
         f'<joint name="{name}" axis="{axis}" range="{low} {high}" damping="0.05" frictionloss="0.05" '
-        f'armature="{ARMATURE}"/>'
-        for name, axis, low, high in zip(JOINTS, _AXES, LOW_RAD, HIGH_RAD, strict=True)
+        f'armature="{inertia}"/>'
+        for name, axis, low, high, inertia in zip(JOINTS, _AXES, LOW_RAD, HIGH_RAD, ARMATURE, strict=True)
     ]
     return f"""
 <mujoco model="so100">
