@@ -19,20 +19,15 @@ from kdp_core.datasets.episodes import Episode
 from kdp_core.datasets.lerobot_format import ACTION, INFO, STATE, UNIT_KEY, Info
 from kdp_core.exceptions import DataError
 from kdp_core.files import load_json
+from kdp_core.sim.so100_geometry import HIGH_RAD, JOINTS, LOW_RAD
 
 DataUnit = Literal["rad", "deg", "normalized", "raw"]
 RAW = "as in the data"
 TICKS_PER_TURN = 4096
 GRIPPER = "gripper"
-JOINT_LIMITS_RAD: dict[str, tuple[float, float]] = {
-    "shoulder_pan": (-2.2, 2.2),
-    "shoulder_lift": (-3.14, 0.2),
-    "elbow_flex": (0.0, 3.14),
-    "wrist_flex": (-2.0, 1.8),
-    "wrist_roll": (-3.14, 3.14),
-    "gripper": (-0.2, 2.0),
-}
-"""Limits of the SO-100 by lerobot's joint names (Rotation, Pitch, Elbow, Wrist_Pitch, Wrist_Roll, Jaw)."""
+_DEGREE_RAD = (TICKS_PER_TURN - 1) / TICKS_PER_TURN * math.pi / 180
+"""lerobot divides the turn by the largest tick, 4095."""
+_MIDDLE_RAD = dict(zip(JOINTS, (LOW_RAD + HIGH_RAD) / 2, strict=True))
 
 
 @dataclass(frozen=True)
@@ -105,30 +100,37 @@ class JointUnits:
         return replace(episode, observations=observations, actions=self.action(episode.actions))
 
 
-def load_calibration(path: Path) -> dict[str, float]:
-    """Half the calibrated range of each joint, rad.
+@dataclass(frozen=True)
+class Range:
+    """One joint's calibration: half of its range, rad, and 1 or -1 (drive_mode 1: the servo turns back)."""
+
+    half: float
+    sign: float
+
+
+def load_calibration(path: Path) -> dict[str, Range]:
+    """Calibrated ranges by joint.
 
     Raises:
-        DataError: the file is missing or not lerobot's (joint -> range_min, range_max in ticks).
+        DataError: the file is missing or not lerobot's (joint -> range_min, range_max in ticks, drive_mode).
     """
     content = load_json(path, DataError)
     if not isinstance(content, dict) or not content:
         raise DataError(f"{path}: expected lerobot's calibration, an object with one entry per joint")
-    half = {}
+    ranges = {}
     for joint, entry in content.items():
-        low, high = (
-            entry.get(key) if isinstance(entry, dict) else None for key in ("range_min", "range_max")
-        )
-        if type(low) is not int or type(high) is not int or not low < high:
+        values = entry if isinstance(entry, dict) else {}
+        low, high, mode = (values.get(key) for key in ("range_min", "range_max", "drive_mode"))
+        if type(low) is not int or type(high) is not int or not low < high or mode not in (0, 1):
             raise DataError(
-                f"{path}: joint '{joint}' has range_min {low!r} and range_max {high!r}, "
-                "expected ticks, min < max"
+                f"{path}: joint '{joint}' has range_min {low!r}, range_max {high!r} and drive_mode {mode!r}, "
+                "expected ticks, min < max, and 0 or 1"
             )
-        half[joint] = (high - low) * math.pi / TICKS_PER_TURN
-    return half
+        ranges[joint] = Range((high - low) * math.pi / TICKS_PER_TURN, -1.0 if mode else 1.0)
+    return ranges
 
 
-def _affine(info: Info, name: str, unit: str, ranges: dict[str, float] | None, where: str) -> Affine:
+def _affine(info: Info, name: str, unit: str, ranges: dict[str, Range] | None, where: str) -> Affine:
     feature = info.features[name]
     if ranges is None:
         size = feature.shape[0]
@@ -137,16 +139,15 @@ def _affine(info: Info, name: str, unit: str, ranges: dict[str, float] | None, w
         raise DataError(f"{where}/{INFO}: feature '{name}' has no names, so its joints are unknown")
     scale, offset = [], []
     for joint in (text.removesuffix(".pos") for text in feature.names):
-        if joint not in JOINT_LIMITS_RAD or joint not in ranges:
+        if joint not in JOINTS or joint not in ranges:
             raise DataError(
                 f"{where}/{INFO}: joint '{joint}' of '{name}' is not one of "
-                f"{', '.join(j for j in JOINT_LIMITS_RAD if j in ranges)} (SO-100, in the calibration file)"
+                f"{', '.join(j for j in JOINTS if j in ranges)} (SO-100, in the calibration file)"
             )
-        middle = sum(JOINT_LIMITS_RAD[joint]) / 2
         if joint == GRIPPER:  # 0..100 in every mode of lerobot
-            scale.append(ranges[joint] / 50)
-            offset.append(middle - ranges[joint])
-        else:
-            scale.append(math.pi / 180 if unit == "deg" else ranges[joint] / 100)
-            offset.append(middle)
+            scale.append(ranges[joint].half / 50)
+            offset.append(_MIDDLE_RAD[joint] - ranges[joint].half)
+        else:  # lerobot turns the sign by drive_mode in its normalised values, but not in its degrees
+            scale.append(ranges[joint].sign * _DEGREE_RAD if unit == "deg" else ranges[joint].half / 100)
+            offset.append(_MIDDLE_RAD[joint])
     return Affine(np.array(scale), np.array(offset))

@@ -8,12 +8,13 @@ import numpy as np
 import pytest
 
 from kdp_core.datasets import Episode, open_episodes, write_lerobot
-from kdp_core.datasets.lerobot_units import JOINT_LIMITS_RAD
 from kdp_core.exceptions import DataError
 from kdp_core.prepare import prepare
+from kdp_core.sim.so100_geometry import HIGH_RAD, JOINTS, LOW_RAD
 from kdp_core.tasks.generic import generic_task
 
-NAMES = [f"{joint}.pos" for joint in JOINT_LIMITS_RAD]
+LIMITS_RAD = dict(zip(JOINTS, zip(LOW_RAD, HIGH_RAD, strict=True), strict=True))
+NAMES = [f"{joint}.pos" for joint in JOINTS]
 
 
 def write(path: Path, values: np.ndarray, unit: str | None, names: list[str] | None = NAMES) -> Path:
@@ -45,7 +46,7 @@ def calibration(tmp_path: Path) -> Path:
             "range_min": round(ticks(joint, low)),
             "range_max": round(ticks(joint, high)),
         }
-        for number, (joint, (low, high)) in enumerate(JOINT_LIMITS_RAD.items())
+        for number, (joint, (low, high)) in enumerate(LIMITS_RAD.items())
     }
     path = tmp_path / "arm.json"
     path.write_text(json.dumps(content))
@@ -54,8 +55,7 @@ def calibration(tmp_path: Path) -> Path:
 
 def rows() -> np.ndarray:
     rng = np.random.default_rng(0)
-    low, high = np.array(list(JOINT_LIMITS_RAD.values())).T
-    return low + rng.random((8, 6)) * (high - low)
+    return LOW_RAD + rng.random((8, 6)) * (HIGH_RAD - LOW_RAD)
 
 
 def test_declared_radians_come_back(tmp_path: Path) -> None:
@@ -71,7 +71,7 @@ def test_normalised_values_become_radians(tmp_path: Path, calibration: Path) -> 
     for column, (joint, entry) in enumerate(ranges.items()):
         reverse = entry["drive_mode"]
         for row, rad in enumerate(rows()[:, column]):
-            mirrored = sum(JOINT_LIMITS_RAD[joint]) - rad if reverse else rad
+            mirrored = sum(LIMITS_RAD[joint]) - rad if reverse else rad
             share = (ticks(joint, mirrored) - entry["range_min"]) / (entry["range_max"] - entry["range_min"])
             value = share * 100 if joint == "gripper" else share * 200 - 100
             recorded[row, column] = -value if reverse else value
@@ -83,9 +83,10 @@ def test_normalised_values_become_radians(tmp_path: Path, calibration: Path) -> 
 def test_degrees(tmp_path: Path, calibration: Path) -> None:
     plain = open_episodes(write(tmp_path / "plain", np.degrees(rows()), None), None, "deg")[0]
     np.testing.assert_allclose(plain.actions, rows(), atol=1e-5)
-    middle = np.array([sum(limits) / 2 for limits in JOINT_LIMITS_RAD.values()])
-    recorded = np.degrees(rows() - middle)  # lerobot's use_degrees: about the middle of the calibrated range
-    low, high = JOINT_LIMITS_RAD["gripper"]
+    middle = (LOW_RAD + HIGH_RAD) / 2
+    recorded = (rows() - middle) * 4096 / (2 * np.pi) * 360 / 4095  # use_degrees: about the range's middle
+    recorded[:, JOINTS.index("elbow_flex")] *= -1  # where drive_mode does not count
+    low, high = LIMITS_RAD["gripper"]
     recorded[:, 5] = (rows()[:, 5] - low) / (high - low) * 100
     episode = open_episodes(write(tmp_path / "lerobot", recorded, None), None, "deg", calibration)[0]
     np.testing.assert_allclose(episode.actions, rows(), atol=2e-3)
