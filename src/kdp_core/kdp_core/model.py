@@ -50,6 +50,7 @@ class KdpModel(nn.Module):
     offset: Tensor
     row_mean: Tensor
     row_std: Tensor
+    reference: Tensor
     condition_mean: Tensor
     condition_std: Tensor
 
@@ -71,6 +72,10 @@ class KdpModel(nn.Module):
         row_mean, row_std = window_scale(spec)
         self.register_buffer("row_mean", torch.tensor(row_mean, dtype=torch.float32))
         self.register_buffer("row_std", torch.tensor(row_std, dtype=torch.float32))
+        self.register_buffer(
+            "reference", torch.from_numpy(spec.reference.astype(np.float32)), persistent=False
+        )
+        self.relative = bool(spec.reference.any())
         self.goal_columns = (
             [
                 c
@@ -87,6 +92,16 @@ class KdpModel(nn.Module):
         self.generator = Generator(d_condition, self.d_coordinates, size)
         self.scorer = Scorer(d_condition, self.d_coordinates, size)
 
+    @property
+    def d_noise(self) -> int:
+        """Normal numbers that one candidate takes."""
+        return self.size.d_noise
+
+    @property
+    def nfe(self) -> int:
+        """Network evaluations in sequence for a window."""
+        return 1
+
     def fit(self, batch: WindowBatch, components: int, sample: int = 20000, seed: int = 0) -> None:
         """Fit the decoder to (a sample of) the data windows."""
         index = np.random.default_rng(seed).permutation(len(batch))[:sample]
@@ -102,7 +117,12 @@ class KdpModel(nn.Module):
             network.spread.copy_(torch.from_numpy(spread))
 
     def flatten(self, windows: Tensor) -> Tensor:
-        """Physical windows (…, H, D) to whitened free entries (…, F)."""
+        """Physical windows (…, H, D) to whitened free entries (…, F).
+
+        Relative channels are counted from the state in the window's first row.
+        """
+        if self.relative:
+            windows = windows - windows[..., :1, : self.spec.d_state] @ self.reference
         return ((windows - self.row_mean) / self.row_std)[..., ~self.clamped]
 
     def encode(self, windows: Tensor) -> Tensor:
@@ -111,7 +131,12 @@ class KdpModel(nn.Module):
         return out
 
     def condition(self, state: Tensor, context: Tensor) -> Tensor:
-        """Physical state (…, d_s) and context (…, d_c + d_goal) to the whitened condition."""
+        """Physical state (…, d_s) and context (…, d_c + d_goal) to the whitened condition.
+
+        Relative state channels enter as zero.
+        """
+        if self.relative:
+            state = state - state @ self.reference[:, : self.spec.d_state]
         out: Tensor = (torch.cat([state, context], dim=-1) - self.condition_mean) / self.condition_std
         return out
 
@@ -123,7 +148,10 @@ class KdpModel(nn.Module):
         if self.goal_columns:
             fixed[..., self.spec.goal.step, self.goal_columns] = context[..., -len(self.goal_columns) :]
         # The decoder's columns of clamped entries are zero, so the condition enters as a bias.
-        bias = torch.where(self.clamped, fixed, self.offset.unflatten(-1, tuple(self.clamped.shape)))
+        offset = self.offset.unflatten(-1, tuple(self.clamped.shape))
+        if self.relative:
+            offset = offset + (state @ self.reference).unsqueeze(-2)
+        bias = torch.where(self.clamped, fixed, offset)
         windows: Tensor = coordinates @ self.decoder + bias.flatten(-2).unsqueeze(-2)
         return windows.unflatten(-1, tuple(self.clamped.shape))
 

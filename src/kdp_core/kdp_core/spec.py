@@ -47,6 +47,10 @@ class Channel(_Strict):
     frame: str | None = None
     limits: tuple[float, float] | None = None
     rate_limit: float | None = Field(default=None, gt=0, description="largest change, unit per second")
+    relative_to: str | None = Field(
+        default=None,
+        description="state channel from whose present value the network counts this; windows stay absolute",
+    )
     ros: RosField | None = None
 
     @model_validator(mode="after")
@@ -124,6 +128,14 @@ class Spec(_Strict):
         if len(set(names)) != len(names):
             raise ValueError(f"channel names must be unique, got {names}")
         known = {c.name for c in (*self.state, *self.context)} | {"goal"}
+        states = {c.name: c.size for c in self.state if c.relative_to in (None, c.name)}
+        for channel in (*self.state, *self.action, *self.context):
+            reference = channel.relative_to
+            if reference is not None and (states.get(reference) != channel.size or channel in self.context):
+                raise ValueError(
+                    f"relative_to of '{channel.name}' must name a state channel of its size, got '{reference}'"
+                    "; context cannot be relative"
+                )
         for part in self.key:
             if part.channel not in known:
                 raise ValueError(f"key channel '{part.channel}' is not one of {sorted(known)}")
@@ -131,6 +143,8 @@ class Spec(_Strict):
             missing = set(self.goal.channels) - {c.name for c in self.state}
             if missing or not self.goal.channels:
                 raise ValueError(f"goal.channels must be state channels, got {list(self.goal.channels)}")
+            if any(c.relative_to is not None for c in self.state if c.name in self.goal.channels):
+                raise ValueError(f"goal.channels cannot be relative, got {list(self.goal.channels)}")
             if not -self.horizon <= self.goal.step < self.horizon:
                 raise ValueError(f"goal.step must be inside the horizon {self.horizon}, got {self.goal.step}")
         n = self.normaliser
@@ -178,6 +192,18 @@ class Spec(_Strict):
         if self.goal.mode != "clamp":
             return 0
         return sum(c.size for c in self.state if c.name in self.goal.channels)
+
+    @property
+    def reference(self) -> np.ndarray:
+        """Matrix (d_s, D) of 0 and 1: ``state @ reference`` is what the network subtracts from a row."""
+        matrix = np.zeros((self.d_state, self.d_window))
+        start = 0
+        for channel in (*self.state, *self.action):
+            if channel.relative_to is not None:
+                columns = range(*self.slice("state", channel.relative_to).indices(self.d_state))
+                matrix[columns, start + np.arange(channel.size)] = 1.0
+            start += channel.size
+        return matrix
 
     @property
     def step_s(self) -> float:

@@ -72,7 +72,8 @@ def check_windows(batch: WindowBatch, spec: Spec, source: str) -> None:
 def fit_normaliser(batch: WindowBatch, spec: Spec) -> Normaliser:
     """Mean and standard deviation per channel number.
 
-    Pooled over windows and rows (constant ones get std 1).
+    Pooled over windows and rows (constant ones get std 1). Relative channels are counted from each window's
+    first state.
     """
 
     def moments(values: np.ndarray) -> tuple[tuple[float, ...], tuple[float, ...]]:
@@ -81,8 +82,11 @@ def fit_normaliser(batch: WindowBatch, spec: Spec) -> Normaliser:
         std[std < MIN_STD] = 1.0
         return tuple(flat.mean(axis=0).tolist()), tuple(std.tolist())
 
-    state_mean, state_std = moments(batch.windows[..., : spec.d_state])
-    action_mean, action_std = moments(batch.windows[..., spec.d_state :])
+    windows = batch.windows
+    if spec.reference.any():
+        windows = windows - windows[:, :1, : spec.d_state] @ spec.reference.astype(np.float32)
+    state_mean, state_std = moments(windows[..., : spec.d_state])
+    action_mean, action_std = moments(windows[..., spec.d_state :])
     context_mean, context_std = moments(batch.context[:, : spec.d_context]) if spec.d_context else ((), ())
     return Normaliser(
         state_mean=state_mean,
@@ -112,6 +116,11 @@ def keys(batch: WindowBatch, spec: Spec) -> np.ndarray:
     for part in spec.key:
         state_names = [c.name for c in spec.state]
         group = "state" if part.channel in state_names else "context"
+        if group == "state" and spec.reference[:, spec.slice(group, part.channel)].any():
+            raise DataError(
+                f"spec '{spec.name}': key channel '{part.channel}' is relative and always 0; put the state's "
+                "value into a context channel"
+            )
         columns = spec.slice(group, part.channel)  # type: ignore[arg-type]
         mean = np.array(getattr(n, f"{group}_mean")[columns])
         std = np.array(getattr(n, f"{group}_std")[columns])

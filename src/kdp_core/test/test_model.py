@@ -1,13 +1,15 @@
 """Decoder, normaliser and clamp of the model against NumPy, on a spec that clamps state and goal."""
 
+from collections.abc import Callable
+
 import numpy as np
 import pytest
 import torch
 
 from kdp_core.generator import NetworkSize
 from kdp_core.model import KdpModel, clamped_entries, fit_decoder
-from kdp_core.spec import Spec
-from kdp_core.windows import WindowBatch
+from kdp_core.spec import Goal, KeyPart, Spec
+from kdp_core.windows import WindowBatch, fit_normaliser
 
 SIZE = NetworkSize(d_noise=4, width=8, blocks=1, scorer_width=8)
 
@@ -103,3 +105,36 @@ def test_condition_is_whitened_state_context_and_goal(fitted_spec: Spec, small_b
     mean = np.array(n.state_mean + n.context_mean + n.state_mean[:2])
     std = np.array(n.state_std + n.context_std + n.state_std[:2])
     np.testing.assert_allclose(got, (raw - mean) / std, atol=1e-5)
+
+
+def relative_spec(spec: Spec) -> Spec:
+    """Speed counts from its present value, as does the push (2) from the position; no goal."""
+    position, speed = spec.state
+    changed = {
+        "state": (position.model_copy(update={"relative_to": "position"}), speed),
+        "action": (spec.action[0].model_copy(update={"relative_to": "position"}),),
+        "goal": Goal(),
+        "key": (KeyPart(channel="wind"),),
+        "normaliser": None,
+    }
+    return Spec.model_validate(spec.model_copy(update=changed).model_dump())
+
+
+def test_relative_channels_count_from_the_present_state(small_spec: Spec, make_batch: Callable) -> None:
+    spec = relative_spec(small_spec)
+    batch = make_batch(spec, 40)
+    spec = spec.model_copy(update={"normaliser": fit_normaliser(batch, spec)})
+    model = model_of(spec, batch, 0)
+    state, context = torch.from_numpy(batch.state), torch.from_numpy(batch.context)
+    windows = torch.from_numpy(batch.windows)
+    x = model.encode(windows)
+    torch.testing.assert_close(model.decode(x[:, None], state, context)[:, 0], windows, atol=2e-5, rtol=1e-5)
+    moved, push = windows.clone(), slice(spec.d_state, spec.d_window)
+    moved[..., :2] += 5.0
+    moved[..., push] += 5.0
+    torch.testing.assert_close(model.encode(moved), x, atol=1e-4, rtol=1e-4)
+    shifted = state + torch.tensor([5.0, 5.0, 0.0])
+    torch.testing.assert_close(model.condition(shifted, context), model.condition(state, context))
+    n, relative = spec.normaliser, batch.windows[..., :2] - batch.windows[:, :1, :2]
+    np.testing.assert_allclose(n.state_mean[:2], relative.mean(axis=(0, 1)), atol=1e-5)
+    np.testing.assert_allclose(n.state_std[2], batch.windows[..., 2].std(), rtol=1e-4)
