@@ -48,7 +48,7 @@ class ServoBus:
         hearing = [
             servo
             for servo in self.servos
-            if servo.hears and baud_code in (None, servo.get(Register.BAUD_RATE))
+            if servo.hears and baud_code in (None, servo.memory.get(Register.BAUD_RATE))
         ]
         addressed = [servo for servo in hearing if frame.servo_id in (BROADCAST_ID, servo.id)]
         parameters = frame.parameters
@@ -60,7 +60,7 @@ class ServoBus:
         broadcast = frame.servo_id == BROADCAST_ID
         replies = []
         for servo in addressed:
-            level = servo.get(Register.STATUS_LEVEL)
+            level = servo.memory.get(Register.STATUS_LEVEL)
             data = _execute_one(servo, frame.code, parameters)
             asked = frame.code in (Instruction.PING, Instruction.READ)
             silent = frame.code != Instruction.PING if broadcast else not (asked or level)
@@ -116,4 +116,4 @@ def _reply(servo: Servo, data: bytes, asked_id: int | None = None) -> Reply:
     """A status frame. After its id was written, a servo still answers under the one it was asked by."""
     servo_id = servo.id if asked_id in (None, BROADCAST_ID) else int(asked_id)
     frame = Frame(servo_id, servo.status, data).encode()
-    return Reply(frame, servo.get(Register.RETURN_DELAY) * DELAY_UNIT_S)
+    return Reply(frame, servo.memory.get(Register.RETURN_DELAY) * DELAY_UNIT_S)

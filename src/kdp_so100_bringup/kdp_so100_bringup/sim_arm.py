@@ -73,16 +73,16 @@ class SimArm:
         self._middle_rad = 0.5 * (LOW_RAD + HIGH_RAD)
         self._middle_tick = np.array([0.5 * (m.range_min + m.range_max) + m.homing_offset for m in motors])
         self.scene = scene
-        self.servos = tuple(
-            Servo(motor.id, tick) for motor, tick in zip(motors, self._ticks(scene.joints), strict=True)
-        )
+        self.servos = tuple(Servo(motor.id) for motor in motors)
         for servo, motor in zip(self.servos, motors, strict=True):
             values = {
                 Register.HOMING_OFFSET: motor.homing_offset,
                 Register.MIN_POSITION: motor.range_min,
                 Register.MAX_POSITION: motor.range_max,
             }
-            servo.configure(values if calibrated else {})
+            if calibrated:
+                servo.memory.keep(values)
+        self.place()
 
     def advance(self, n_steps: int) -> None:
         """Let the scene run for `n_steps` of its own with the servos driving the joints."""

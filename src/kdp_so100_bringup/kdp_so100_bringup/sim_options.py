@@ -28,6 +28,7 @@ def parse(argv: Sequence[str] | None = None) -> argparse.Namespace:
     add("--encoder-ticks", type=float, default=0.0, help="noise of the encoders, 1 sigma")
     add("--checksum-rate", type=float, default=0.0, help="share of answers with a wrong checksum")
     add("--noise-rate", type=float, default=0.0, help="share of bytes with flipped bits")
+    add("--no-realtime", action="store_true", help="do not ask the system to run this process before others")
     arguments = list(sys.argv[1:] if argv is None else argv)
     if "--ros-args" in arguments:
         arguments = arguments[: arguments.index("--ros-args")]
