@@ -45,7 +45,9 @@ class Channel(_Strict):
     unit: str
     size: int = Field(default=1, ge=1)
     frame: str | None = None
-    limits: tuple[float, float] | None = None
+    limits: tuple[float, float] | tuple[tuple[float, float], ...] | None = Field(
+        default=None, description="[low, high] of all numbers, or one such pair for each"
+    )
     rate_limit: float | None = Field(default=None, gt=0, description="largest change, unit per second")
     relative_to: str | None = Field(
         default=None,
@@ -55,11 +57,25 @@ class Channel(_Strict):
 
     @model_validator(mode="after")
     def _ordered(self) -> Channel:
-        if self.limits is not None and not self.limits[0] < self.limits[1]:
+        if self.limits is not None and isinstance(self.limits[0], tuple) and len(self.limits) != self.size:
             raise ValueError(
-                f"limits of '{self.name}' must be [low, high] with low < high, got {list(self.limits)}"
+                f"limits of '{self.name}' must be one pair, or {self.size} pairs, got {len(self.limits)}"
             )
+        for pair in self.bounds:
+            if not pair[0] < pair[1]:
+                raise ValueError(
+                    f"limits of '{self.name}' must be [low, high] with low < high, got {list(pair)}"
+                )
         return self
+
+    @property
+    def bounds(self) -> list[tuple[float, float]]:
+        """Lower and upper limit of each number, infinite where none is given."""
+        if self.limits is None:
+            return [(-np.inf, np.inf)] * self.size
+        if isinstance(self.limits[0], tuple):
+            return list(self.limits)
+        return [self.limits] * self.size
 
 
 class Input(_Strict):
@@ -133,8 +149,8 @@ class Spec(_Strict):
             reference = channel.relative_to
             if reference is not None and (states.get(reference) != channel.size or channel in self.context):
                 raise ValueError(
-                    f"relative_to of '{channel.name}' must name a state channel of its size, got '{reference}'"
-                    "; context cannot be relative"
+                    f"relative_to of '{channel.name}' must name a state channel of its size, "
+                    f"got '{reference}'; context cannot be relative"
                 )
         for part in self.key:
             if part.channel not in known:
@@ -221,12 +237,10 @@ class Spec(_Strict):
 
     def limits(self, group: Literal["state", "action", "context"]) -> tuple[np.ndarray, np.ndarray]:
         """Lower and upper limits of a group, shape (d,) each, infinite where none is given."""
-        low, high = [], []
-        for channel in getattr(self, group):
-            bounds = channel.limits or (-np.inf, np.inf)
-            low += [bounds[0]] * channel.size
-            high += [bounds[1]] * channel.size
-        return np.array(low), np.array(high)
+        bounds = np.array([pair for channel in getattr(self, group) for pair in channel.bounds]).reshape(
+            -1, 2
+        )
+        return bounds[:, 0].copy(), bounds[:, 1].copy()
 
     def contract_hash(self) -> str:
         """SHA-256 of everything that must agree between data, checkpoint and planner (not the normaliser)."""

@@ -116,12 +116,12 @@ def keys(batch: WindowBatch, spec: Spec) -> np.ndarray:
     for part in spec.key:
         state_names = [c.name for c in spec.state]
         group = "state" if part.channel in state_names else "context"
-        if group == "state" and spec.reference[:, spec.slice(group, part.channel)].any():
+        columns = spec.slice(group, part.channel)  # type: ignore[arg-type]
+        if group == "state" and bool(spec.reference[:, columns].any()):
             raise DataError(
                 f"spec '{spec.name}': key channel '{part.channel}' is relative and always 0; put the state's "
                 "value into a context channel"
             )
-        columns = spec.slice(group, part.channel)  # type: ignore[arg-type]
         mean = np.array(getattr(n, f"{group}_mean")[columns])
         std = np.array(getattr(n, f"{group}_std")[columns])
         values = getattr(batch, group)[:, columns]

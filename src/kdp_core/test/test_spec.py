@@ -43,6 +43,9 @@ def test_sizes_and_slices(small_spec: Spec) -> None:
     low, high = small_spec.limits("action")
     assert low.tolist() == [-1, -1] and high.tolist() == [1, 1]
     assert np.isinf(small_spec.limits("state")[0]).all()
+    each = small_spec.action[0].model_copy(update={"limits": ((-1.0, 1.0), (0.0, 2.0))})
+    low, high = small_spec.model_copy(update={"action": (each,)}).limits("action")
+    assert low.tolist() == [-1, 0] and high.tolist() == [1, 2]
     with pytest.raises(SpecError, match="no state channel 'push'"):
         small_spec.slice("state", "push")
 
@@ -71,6 +74,8 @@ def broken() -> list[tuple[str, dict[str, Any], str]]:
         ("channel's size", {"state.0.size": 0}, "state.0.size"),
         ("limits the wrong way round", {"action.0.limits": [1, -1]}, "action.0"),
         ("limits of one number", {"action.0.limits": [1]}, "action.0.limits"),
+        ("limits for too few", {"action.0.limits": [[0, 1]]}, "must be one pair, or 2 pairs, got 1"),
+        ("limits of one the wrong way round", {"action.0.limits": [[0, 1], [1, 0]]}, "low < high"),
         ("rate limit", {"action.0.rate_limit": -1}, "action.0.rate_limit"),
         ("same name twice", {"state.1.name": "position"}, "unique"),
         ("key of no channel", {"key.0.channel": "moon"}, "moon"),

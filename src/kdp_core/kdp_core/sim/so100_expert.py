@@ -14,6 +14,7 @@ import numpy as np
 from kdp_core.sim.so100_geometry import GRASP_JAW_RAD, HIGH_RAD, LOW_RAD
 from kdp_core.sim.so100_kinematics import grasp_from_above, hand_frame, wrap
 from kdp_core.sim.so100_model import KP
+from kdp_core.tasks.tabletop_features import cube_yaw
 
 QUARTER = 0.5 * np.pi
 OPEN_RAD = 0.7
@@ -44,22 +45,9 @@ class Variant:
     hover_m: float
 
 
-def cube_yaw(pose: np.ndarray) -> float:
-    """Yaw of a cube pose (7,), rad: of its edge that is nearest to horizontal x, modulo a quarter turn."""
-    x, y, z, w = pose[3:]
-    # The rows of the rotation's upper left part; a cube on any face has one of its axes upright.
-    axes = np.array(
-        [
-            [1 - 2 * (y * y + z * z), 2 * (x * y + w * z), 2 * (x * z - w * y)],
-            [2 * (x * y - w * z), 1 - 2 * (x * x + z * z), 2 * (y * z + w * x)],
-            [2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)],
-        ]
-    )
-    flat = axes[np.argmin(np.abs(axes[:, 2]))]
-    return float(np.arctan2(flat[1], flat[0]))
-
-
-def draw_variant(joints: np.ndarray, cube: np.ndarray, rng: np.random.Generator, other: float = 0.4) -> Variant:
+def draw_variant(
+    joints: np.ndarray, cube: np.ndarray, rng: np.random.Generator, other: float = 0.4
+) -> Variant:
     """A variant for this start: one of the two grasps that need the least roll from here.
 
     The second with probability ``other``, if it is not much farther.
@@ -76,9 +64,8 @@ def draw_variant(joints: np.ndarray, cube: np.ndarray, rng: np.random.Generator,
 class TabletopExpert:
     """Joint targets from exact joints, cube pose and goal."""
 
-    def __init__(self, variant: Variant, place_on: bool = False) -> None:
+    def __init__(self, variant: Variant) -> None:
         self.variant = variant
-        self.place_on = place_on
 
     def action(
         self, joints: np.ndarray, cube: np.ndarray, goal: np.ndarray, holding_torque: np.ndarray
@@ -98,9 +85,7 @@ class TabletopExpert:
         elif gripping and inside:
             target, yaw, jaw_target = self._carry(point, frame, centre, left, away, jaw)
         else:
-            target, yaw, jaw_target = self._approach(
-                point, frame, cube, jaw, (along, width, closing)
-            )
+            target, yaw, jaw_target = self._approach(point, frame, cube, jaw, (along, width, closing))
         return _servo(joints, point, frame, target, yaw, jaw_target, holding_torque)
 
     def _approach(
@@ -113,7 +98,7 @@ class TabletopExpert:
     ) -> tuple[np.ndarray, float | None, float]:
         """Come down beside the cube, then close."""
         along, width, closing = seen
-        edge = cube_yaw(cube)
+        edge = float(cube_yaw(cube))
         yaw = edge + QUARTER * np.round((self.variant.yaw - edge) / QUARTER)
         hand_yaw = np.arctan2(frame[1, 2], frame[0, 2])
         turn = float(wrap(np.array(yaw - hand_yaw)))

@@ -16,11 +16,16 @@ def make_task(name: str) -> Task:
         from kdp_core.tasks.flight import FlightTask
 
         return FlightTask()
+    if name in ("pick_place", "stack"):
+        from kdp_core.tasks.tabletop import TabletopTask
+
+        return TabletopTask("pick_place" if name == "pick_place" else "stack")
     found = {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
     if name in found:
         task: Task = found[name].load()()
         return task
-    raise ConfigError(f"task '{name}' is unknown; known: {', '.join(sorted({'flight', *found}))}")
+    known = sorted({"flight", "pick_place", "stack", *found})
+    raise ConfigError(f"task '{name}' is unknown; known: {', '.join(known)}")
 
 
 __all__ = ["Inputs", "Task", "check_inputs", "make_task"]

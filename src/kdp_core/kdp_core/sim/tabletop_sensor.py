@@ -1,0 +1,43 @@
+"""What a robot would measure of the simulated scene: servo ticks and noisy cube poses."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from kdp_core.ranges import at_least
+from kdp_core.sim.so100 import So100Scene
+
+TICK_RAD = 2.0 * np.pi / 4096
+
+
+@dataclass(frozen=True)
+class SensorNoise:
+    """Standard deviations of the measurement noise, independent in each cycle."""
+
+    joint_ticks: float = 0.5
+    """Joint positions, encoder ticks (4096 a turn)."""
+    cube_m: float = 0.001
+    """Cube positions along each axis."""
+    cube_rad: float = 0.0175
+    """Cube orientations about each axis."""
+
+    def __post_init__(self) -> None:
+        at_least(self, 0, "joint_ticks", "cube_m", "cube_rad")
+
+
+def measure(
+    simulator: So100Scene, goal: np.ndarray, noise: SensorNoise, rng: np.random.Generator
+) -> dict[str, np.ndarray]:
+    """The inputs of the tabletop tasks, measured now."""
+    cubes = simulator.cube_poses
+    n = len(cubes)
+    cubes[:, :3] += noise.cube_m * rng.standard_normal((n, 3))
+    half = 0.5 * noise.cube_rad * rng.standard_normal((n, 3))
+    v, w = cubes[:, 3:6].copy(), cubes[:, 6:].copy()
+    cubes[:, 3:6] = v + w * half + np.cross(half, v)
+    cubes[:, 6:] = w - (v * half).sum(axis=1, keepdims=True)
+    cubes[:, 3:] /= np.linalg.norm(cubes[:, 3:], axis=1, keepdims=True)
+    joints = simulator.joints + noise.joint_ticks * TICK_RAD * rng.standard_normal(6)
+    return {"joints": joints, "cubes": cubes, "goal": goal.copy()}

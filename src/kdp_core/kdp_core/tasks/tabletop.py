@@ -1,0 +1,206 @@
+"""Tabletop tasks of the SO-100, pick-place and stacking: spec, encoding, ranking costs, success, safe action.
+
+A window holds joint positions and joint targets, absolute in rad; the network counts both from the present
+joints. The cube in row 0 is moved: to the goal, or onto the cube in row 1.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+import numpy as np
+
+from kdp_core.exceptions import InputError
+from kdp_core.sim.so100_geometry import CUBE_M, GRASP_JAW_RAD, HIGH_RAD, JOINTS, LOW_RAD
+from kdp_core.sim.so100_kinematics import hand_frame
+from kdp_core.spec import Channel, Goal, Input, KeyPart, RosField, Spec
+from kdp_core.tasks.base import Inputs
+from kdp_core.tasks.tabletop_features import features
+
+if TYPE_CHECKING:
+    from kdp_core.datasets.episodes import Episode
+    from kdp_core.tasks.tabletop_windows import TabletopLabels
+    from kdp_core.windows import WindowBatch
+
+TabletopName = Literal["pick_place", "stack"]
+CUBES = {"pick_place": 1, "stack": 2}
+HORIZON = 16
+PLACE_TOLERANCE_M = 0.03
+STACK_TOLERANCE_M = 0.015
+STACK_HEIGHT_TOLERANCE_M = 0.006
+OPEN_RAD = GRASP_JAW_RAD + 0.1
+"""From here on the jaw is clearly wider than a cube."""
+
+
+def tabletop_spec(name: TabletopName, horizon: int = HORIZON) -> Spec:
+    """The contract of a tabletop task, without normaliser; ``horizon`` 1 is behaviour cloning."""
+    limits = tuple((float(low), float(high)) for low, high in zip(LOW_RAD, HIGH_RAD, strict=True))
+    stacked = ",".join(f"position[{joint}]" for joint in JOINTS)
+    pose = "position.x,position.y,position.z,orientation.x,orientation.y,orientation.z,orientation.w"
+    return Spec(
+        name=f"so100-{name.replace('_', '-')}",
+        task=name,
+        rate_hz=50.0,
+        stride=5,
+        horizon=horizon,
+        state=(Channel(name="joints", unit="rad", size=6, relative_to="joints"),),
+        action=(
+            Channel(
+                name="joint_targets",
+                unit="rad",
+                size=6,
+                limits=limits,
+                relative_to="joints",
+                ros=RosField(topic="joint_command", type="kdp_msgs/msg/JointCommand", field="positions"),
+            ),
+        ),
+        context=(
+            Channel(name="posture", unit="rad", size=6),
+            Channel(name="cube", unit="rad, m, m", size=3, frame="arm plane"),
+            Channel(name="cube_near", unit="m", size=3, frame="gripper"),
+            Channel(name="cube_turn", unit="sin, cos of 4 yaw", size=2, frame="gripper"),
+            Channel(name="goal", unit="rad, m, m", size=3, frame="arm plane"),
+            Channel(name="cube_to_goal", unit="m", size=4, frame="arm plane"),
+        ),
+        inputs=(
+            Input(
+                name="joints",
+                unit="rad",
+                size=6,
+                ros=RosField(topic="joint_states", type="sensor_msgs/msg/JointState", field=f"[{stacked}]"),
+            ),
+            Input(
+                name="cubes",
+                unit="m, quaternion xyzw",
+                size=7,
+                rows=True,
+                frame="world",
+                ros=RosField(
+                    topic="object_poses", type="kdp_msgs/msg/ObjectPoses", field=f"poses[].[{pose}]"
+                ),
+            ),
+            Input(
+                name="goal",
+                unit="m",
+                size=3,
+                frame="world",
+                ros=RosField(
+                    topic="goal_pose", type="geometry_msgs/msg/PoseStamped", field="pose.position.[x,y,z]"
+                ),
+            ),
+        ),
+        goal=Goal(mode="context", channels=("goal",)),
+        key=(
+            KeyPart(channel="posture"),
+            KeyPart(channel="cube", scale=2.0),
+            KeyPart(channel="cube_near", scale=2.0),
+            KeyPart(channel="cube_turn"),
+            KeyPart(channel="goal"),
+            KeyPart(channel="cube_to_goal", scale=2.0),
+        ),
+    )
+
+
+@dataclass(frozen=True)
+class TabletopCosts:
+    """Weights of the ranking cost (see ``TabletopTask.costs``)."""
+
+    distance: float = 1.0
+    jump: float = 0.5
+    largest_jump_rad: float = 0.6
+
+
+class TabletopTask:
+    """Pick-place or stacking with the SO-100."""
+
+    def __init__(
+        self, name: TabletopName = "pick_place", horizon: int = HORIZON, costs: TabletopCosts | None = None
+    ) -> None:
+        self.name: TabletopName = name
+        self.spec = tabletop_spec(name, horizon)
+        self.weights = costs or TabletopCosts()
+
+    def encode(self, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
+        """Physical inputs to (state (6,): joints; context (21,)). Raises InputError on too few cubes."""
+        joints = np.asarray(inputs["joints"], float)
+        return joints, features(joints, self._cube(inputs), self.target(inputs))
+
+    def target(self, inputs: Inputs) -> np.ndarray:
+        """Where the centre of the moved cube shall be, (3,) m.
+
+        When stacking this is on top of the lower cube as it lies now, not where it lay when the goal was set.
+        """
+        if self.name == "pick_place":
+            return np.asarray(inputs["goal"], float)
+        cubes = inputs["cubes"]
+        if len(cubes) < 2:
+            raise InputError(f"input 'cubes' must have 2 rows for stacking, got {len(cubes)}")
+        top: np.ndarray = cubes[1, :3] + np.array([0.0, 0.0, CUBE_M])
+        return top
+
+    def _cube(self, inputs: Inputs) -> np.ndarray:
+        cubes = np.asarray(inputs["cubes"], float)
+        if len(cubes) < 1:
+            raise InputError("input 'cubes' must have at least 1 row, got 0")
+        row: np.ndarray = cubes[0]
+        return row
+
+    def paths(self, windows: np.ndarray, inputs: Inputs) -> np.ndarray:
+        """Windows (K, H, 12) to paths of the grasp point in the world, (K, H, 3) m."""
+        return hand_frame(windows[..., :6])[0]
+
+    def costs(
+        self, windows: np.ndarray, inputs: Inputs, progress_weight: float = 1.0
+    ) -> tuple[np.ndarray, np.ndarray]:
+        """Ranking cost (K,): way left to the cube (to the goal while it is held), and jumps of the command.
+
+        A plan is valid if it is finite and its first target is near the present joints.
+        """
+        joints, cube = inputs["joints"], self._cube(inputs)
+        point = hand_frame(joints)[0]
+        held = joints[5] < OPEN_RAD and np.linalg.norm(cube[:3] - point) < 0.5 * CUBE_M
+        aim = self.target(inputs) if held else cube[:3]
+        paths = self.paths(windows, inputs)
+        left = np.linalg.norm(paths[..., :2] - aim[:2], axis=-1)
+        jump = np.abs(windows[:, 0, 6:] - joints).max(axis=1)
+        cost = progress_weight * self.weights.distance * left.mean(axis=1) + self.weights.jump * jump
+        finite = np.isfinite(cost)
+        return np.where(finite, cost, np.inf), finite & (jump < self.weights.largest_jump_rad)
+
+    def labeller(self, batch: WindowBatch) -> TabletopLabels:
+        """What the scorer learns (``kdp_core.tasks.tabletop_windows``)."""
+        from kdp_core.tasks.tabletop_windows import TabletopLabels
+
+        return TabletopLabels(batch, self.spec)
+
+    def track(self, window: np.ndarray, row: int) -> np.ndarray:
+        """Joint positions that the plan passes next, (6,) rad."""
+        planned: np.ndarray = window[min(row + 1, len(window) - 1), :6].astype(np.float64)
+        return planned
+
+    def safe_action(self, inputs: Inputs) -> np.ndarray:
+        """Hold the present joints, (6,) rad."""
+        return np.clip(inputs["joints"], LOW_RAD, HIGH_RAD)
+
+    def distance(self, inputs: Inputs) -> float:
+        """Metres from the moved cube to where it shall be."""
+        return float(np.linalg.norm(self._cube(inputs)[:3] - self.target(inputs)))
+
+    def success(self, inputs: Inputs) -> bool:
+        """Cube where it shall be and jaw open, as far as inputs tell.
+
+        Whether it rests is for ``kdp_core.sim.tabletop_success``, which knows speeds and contacts.
+        """
+        off = self._cube(inputs)[:3] - self.target(inputs)
+        if self.name == "stack":
+            near = np.hypot(off[0], off[1]) <= STACK_TOLERANCE_M and abs(off[2]) <= STACK_HEIGHT_TOLERANCE_M
+        else:
+            near = np.linalg.norm(off) <= PLACE_TOLERANCE_M
+        return bool(near and inputs["joints"][5] > OPEN_RAD)
+
+    def windows(self, episode: Episode) -> WindowBatch:
+        """Windows of one recorded episode, see ``kdp_core.tasks.tabletop_windows``."""
+        from kdp_core.tasks.tabletop_windows import tabletop_windows
+
+        return tabletop_windows(episode, self)
