@@ -26,9 +26,10 @@ def free_ports(count):
 
 @contextlib.contextmanager
 def process(module, *arguments, env=None):
-    """Run a module of the package until the block ends, then interrupt it as Ctrl-C does."""
+    """Run a module (of this package, or with its package's name) until the block ends, then interrupt it."""
+    name = module if "." in module else f"kdp_crazyflie_bringup.{module}"
     child = subprocess.Popen(
-        [sys.executable, "-m", f"kdp_crazyflie_bringup.{module}", *arguments],
+        [sys.executable, "-m", name, *arguments],
         start_new_session=True,
         env={**os.environ, **(env or {})},
     )

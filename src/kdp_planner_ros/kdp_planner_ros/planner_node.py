@@ -133,3 +133,7 @@ def _make() -> PlannerNode:
 def main() -> None:
     """Entry point of the process ``planner``."""
     run(_make, lambda node: node.loop and node.loop.stop("planner stopped"))
+
+
+if __name__ == "__main__":
+    main()
