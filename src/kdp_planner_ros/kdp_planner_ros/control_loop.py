@@ -8,8 +8,8 @@ from typing import Any
 import numpy as np
 
 from kdp_core.exceptions import InputError
-from kdp_planner_ros.fly_to import FlyToServer
 from kdp_planner_ros.goal import Goal, GoalCode, GoalKeeper, GoalResult
+from kdp_planner_ros.goal_action import GoalActionServer
 from kdp_planner_ros.inputs import TopicInputs, goal_topic, topics_of
 from kdp_planner_ros.outputs import LATCHED, NEWEST, NEWEST_STATE, PlanOutputs
 from kdp_planner_ros.parameters import Settings
@@ -21,7 +21,7 @@ class ControlLoop:
     """Everything of one configured planner: subscriptions, inputs, goal, cycle. Nothing in here queues.
 
     The first input topic of the spec carries the state: its arrival starts a cycle, at most at the rate.
-    Raises SpecError when the spec cannot be connected to ROS.
+    Raises SpecError when the spec cannot be connected to ROS, ConfigError for an unusable action.
     """
 
     def __init__(self, node: Any, controller: Any, settings: Settings) -> None:
@@ -33,12 +33,17 @@ class ControlLoop:
         self.blocked = "no state message yet"  # why no command goes out, "" if nothing is wrong
         self._values: dict[str, np.ndarray] = {}
         self._refusals: dict[str, str] = {}
+        self._taken_ns: dict[str, int] = {}  # receipt of each topic that must not fall silent
         self._hold_until_ns = 0
+        self._hold_action: np.ndarray | None = None  # the same while it holds: the state creeps
+        self._last_goal: np.ndarray | None = None
         topics = topics_of(controller.spec.inputs)
         goal = goal_topic(topics, controller.spec.name)
         self._goal_reader = goal.readers["goal"]
         self._names = [declared.name for declared in controller.spec.inputs if declared.name != "goal"]
-        self.outputs = PlanOutputs(node, controller.spec, settings.frame_id, settings.marker_rate_hz)
+        self.outputs = PlanOutputs(
+            node, controller.spec, settings.frame_id, settings.marker_rate_hz, settings.marker_scale
+        )
         self.apply(settings)
         self._subscriptions = [
             node.create_subscription(goal.message_class, goal.topic, self._on_goal, NEWEST)
@@ -51,7 +56,8 @@ class ControlLoop:
             self._subscriptions.append(
                 node.create_subscription(topic.message_class, topic.topic, callback, qos)
             )
-        self.fly_to = FlyToServer(node, self.goals, self.read_goal, self.start_goal)
+        action = settings.goal_action, settings.goal_action_type
+        self.action = GoalActionServer(node, action, self.goals, self.read_goal, self.start_goal)
 
     def apply(self, settings: Settings) -> None:
         """Take changed parameters."""
@@ -70,7 +76,7 @@ class ControlLoop:
         """Disconnect from ROS."""
         for subscription in self._subscriptions:
             self._node.destroy_subscription(subscription)
-        self.fly_to.destroy()
+        self.action.destroy()
         self.outputs.destroy()
 
     # ---- goals
@@ -96,7 +102,7 @@ class ControlLoop:
         timeout_s: float = 0.0,
         on_end: Callable[[GoalResult], None] | None = None,
     ) -> Goal:
-        """Fly to `position` (3,) m from now on; zeros mean the parameters' tolerance and timeout."""
+        """Pursue `position` (3,) m from now on; zeros mean the parameters' tolerance and timeout."""
         settings = self._settings
         goal = Goal(
             position=position,
@@ -107,6 +113,7 @@ class ControlLoop:
         )
         self.goals.start(goal)
         self.controller.reset()
+        self._last_goal = position
         self._node.get_logger().info(f"goal {np.round(position, 2).tolist()}")
         return goal
 
@@ -122,6 +129,7 @@ class ControlLoop:
             return False
         if result.code is not GoalCode.STATE_LOST:
             self._hold_until_ns = time.monotonic_ns() + int(self._settings.hold_s * 1e9)
+            self._hold_action = None
         outcome = "reached" if result.success else f"ended, {result.code.name}"
         self._node.get_logger().info(f"goal {outcome} after {result.time_s:.2f} s: {result.reason}")
         return True
@@ -133,6 +141,8 @@ class ControlLoop:
         try:
             self._values.update(topic.read(msg, self._settings.frame_id))
             self._refusals.pop(topic.topic, None)
+            if topic.topic not in self._settings.latched_topics:
+                self._taken_ns[topic.topic] = time.monotonic_ns()
             return True
         except InputError as error:
             for name in topic.readers:
@@ -146,10 +156,20 @@ class ControlLoop:
             self._node.get_logger().warning(f"no command: {reason}")
         self.blocked = reason
 
+    def _lost(self) -> str:
+        """Which input was there and is not usable any more, "" if none."""
+        if self._refusals:
+            return next(iter(self._refusals.values()))
+        if not self._taken_ns:
+            return ""
+        oldest, topic = min((taken, topic) for topic, taken in self._taken_ns.items())
+        age_s = (time.monotonic_ns() - oldest) * 1e-9
+        return f"{topic}: {age_s:.2f} s old" if age_s > self._settings.state_timeout_s else ""
+
     def _why_incomplete(self) -> str:
         """Why the inputs are not complete, "" if they are."""
         missing = [name for name in self._names if name not in self._values]
-        return next(iter(self._refusals.values()), f"waiting for {', '.join(missing)}") if missing else ""
+        return self._lost() or (f"waiting for {', '.join(missing)}" if missing else "")
 
     # ---- cycle
 
@@ -173,16 +193,22 @@ class ControlLoop:
             except InputError as error:
                 self._block(str(error))
                 return
-        self.state_ns = received
+        if not self._lost():
+            self.state_ns = received
         self._block(reason)
 
     def _hold(self, stamp: Any) -> None:
-        self.outputs.command(np.zeros(self.outputs.command_writer.size), stamp)
+        """Command the task's safe action of the moment when the goal ended, if it can be told."""
+        if self._hold_action is None:
+            if self._why_incomplete() or self._last_goal is None:
+                return
+            self._hold_action = self.controller.task.safe_action({**self._values, "goal": self._last_goal})
+        self.outputs.command(self._hold_action, stamp)
 
     def _cycle(self, goal: Goal, inputs: dict[str, np.ndarray], stamp: Any, received: int) -> None:
         """Plan and command; everything that can wait comes after the command."""
         task, outputs = self.controller.task, self.outputs
-        ended = self.fly_to.check_cancel(received) or self.goals.reached(
+        ended = self.action.check_cancel(received) or self.goals.reached(
             task.distance(inputs), task.success(inputs), received
         )
         if self._ended(ended):
@@ -197,8 +223,8 @@ class ControlLoop:
         goal.plans += 1
         self.statistics.add(end, end - start, missed, decision.safe)
         outputs.plan(stamp, decision)
-        if self.fly_to.flying() and self._feedback_limit.ready(received):
-            self.fly_to.feedback(received)
+        if self.action.active() and self._feedback_limit.ready(received):
+            self.action.feedback(received)
         outputs.pictures(stamp, decision, inputs, self.controller, received)
         self.controller.prepare()
 
@@ -208,7 +234,7 @@ class ControlLoop:
         if goal is None:
             return
         now = time.monotonic_ns()
-        self._ended(self.fly_to.check_cancel(now))
+        self._ended(self.action.check_cancel(now))
         silence_s = (now - max(self.state_ns, goal.started_ns)) * 1e-9
         if silence_s > self._settings.state_timeout_s:
             reason = f"{self.blocked or 'no state message'} for {silence_s:.2f} s"

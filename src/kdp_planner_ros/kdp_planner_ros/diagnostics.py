@@ -38,7 +38,7 @@ def planner_status(name: str, loop: Any, fault: str, state_timeout_s: float, now
             f"missed {figures.deadlines_missed} of {figures.cycles} deadlines",
         )
     else:
-        level, message = DiagnosticStatus.OK, "flying to the goal"
+        level, message = DiagnosticStatus.OK, "on the way to the goal"
     return status(
         name,
         level,

@@ -1,11 +1,13 @@
 """Read and write message fields by the spec's field paths, compiled once, cheap per message.
 
 Syntax of a path: dots are attributes; ``name[]`` maps over a list (once per path); ``name[key]`` is the
-element that ``msg.name`` labels so (as in JointState); a final ``[a,b,c]`` stacks sub-fields in this order.
+element that ``msg.name`` labels so (as in JointState), ``name[a,b]`` several of them in this order; a final
+``[a,b,c]`` stacks sub-fields in this order.
 
     pose.pose.position.[x,y,z]                 -> (3,)
     cylinders[].[center.x,center.y,radius]     -> (N, 3)
     position[shoulder_pan]                     -> (1,)
+    position[shoulder_pan,gripper]             -> (2,)
 """
 
 import array
@@ -87,26 +89,32 @@ class _Resolver:
         return found["element"] or found["fixed"], int(length) if length else None
 
 
-def _keyed(get_list: Callable, key: str, label: str) -> Callable[[Any], float]:
-    """Read the element that ``msg.name`` labels with `key`; remembers where it was last time."""
-    last = 0
+def _keyed(get_list: Callable, keys: list[str], label: str) -> Callable[[Any], list[float]]:
+    """Read the elements that ``msg.name`` labels with `keys`; remembers where they were last time."""
+    known: list[str] = []
+    places: list[int] = []
 
-    def read(msg: Any) -> float:
-        nonlocal last
-        if not (last < len(msg.name) and msg.name[last] == key):
-            if key not in msg.name:
-                raise InputError(f"{label}: no element named '{key}' in the message")
-            last = list(msg.name).index(key)
+    def read(msg: Any) -> list[float]:
+        nonlocal known, places
+        if msg.name != known:
+            names = list(msg.name)
+            for key in keys:
+                if key not in names:
+                    raise InputError(f"{label}: no element named '{key}' in the message")
+            known, places = names, [names.index(key) for key in keys]
         values = get_list(msg)
-        if last >= len(values):
+        if len(values) < len(known):
             raise InputError(f"{label}: fewer values than names")
-        return values[last]
+        return [values[place] for place in places]
 
     return read
 
 
-def _leaf(resolver: _Resolver, owner: type, path: str) -> tuple[Callable, int | None]:
-    """Getter of one sub-path of numbers, and how many it yields (None: as many as the message has)."""
+def _leaf(resolver: _Resolver, owner: type, path: str) -> tuple[Callable, int]:
+    """Getter of one sub-path, and how many numbers it yields (-1: as many as the message has).
+
+    Keyed elements come as a list, a single plain number as itself.
+    """
     segments = _split(path, ".")
     names, key = [], None
     for i, segment in enumerate(segments):
@@ -124,7 +132,10 @@ def _leaf(resolver: _Resolver, owner: type, path: str) -> tuple[Callable, int | 
         if element not in _NUMBERS:
             raise resolver.error(f"'{names[-1]}' holds {element}, expected numbers")
         resolver.field_type(owner, "name")
-        return _keyed(get, key, f"field '{resolver.path}'"), 1
+        keys = [part.strip() for part in key.split(",")]
+        if not all(keys):
+            raise resolver.error(f"cannot read '{segments[-1]}'")
+        return _keyed(get, keys, f"field '{resolver.path}'"), len(keys)
     if declared in _NUMBERS:
         return get, 1
     if not _SEQUENCE.match(declared):
@@ -140,7 +151,7 @@ def _stack(resolver: _Resolver, owner: type, path: str) -> tuple[Callable, int |
     *head, last = _split(path, ".")
     if not (last.startswith("[") and last.endswith("]")):
         get, width = _leaf(resolver, owner, path)
-        if width == 1:
+        if width == 1 and "[" not in last:
             return (lambda msg: (get(msg),)), 1
         return get, None if width == -1 else width
     parts = [part.strip() for part in _split(last[1:-1], ",")]
@@ -153,7 +164,10 @@ def _stack(resolver: _Resolver, owner: type, path: str) -> tuple[Callable, int |
             return stacked, len(parts)
         outer = attrgetter(".".join(head))
         return (lambda msg: stacked(outer(msg))), len(parts)
-    getters = [get for get, _ in leaves]
+    getters = [
+        (lambda msg, get=get: get(msg)[0]) if "[" in part else get
+        for part, (get, _) in zip(parts, leaves, strict=True)
+    ]
     return (lambda msg: [get(msg) for get in getters]), len(parts)
 
 

@@ -8,7 +8,7 @@ import numpy as np
 
 
 class GoalCode(IntEnum):
-    """Why a goal ended. The values are those of kdp_msgs/action/FlyTo (a test compares them)."""
+    """Why a goal ended. Values as in kdp_msgs/action/FlyTo and PickPlace (a test compares them)."""
 
     NONE = 0
     TIMEOUT = 1
@@ -53,7 +53,7 @@ class Goal:
 
 
 class GoalKeeper:
-    """Holds the goal that is being flown to; a new one preempts it."""
+    """Holds the goal that is being pursued; a new one preempts it."""
 
     def __init__(self) -> None:
         self.current: Goal | None = None

@@ -12,15 +12,19 @@ from kdp_planner_ros.field_map import FieldReader, FieldWriter
 
 @dataclass(frozen=True)
 class TopicInputs:
-    """The inputs that one topic carries: `readers` maps input name -> reader."""
+    """The inputs that one topic carries: `readers` maps input name -> reader.
+
+    `framed`: the inputs are of a frame (joint positions are not), so the message's must be the right one.
+    """
 
     topic: str
     message_class: type
     readers: dict[str, FieldReader]
+    framed: bool = True
 
     def read(self, msg: Any, frame: str) -> dict[str, np.ndarray]:
         """Values of one message; raises InputError that names topic and field if one is not usable."""
-        if hasattr(msg, "header") and msg.header.frame_id != frame:
+        if self.framed and hasattr(msg, "header") and msg.header.frame_id != frame:
             raise InputError(f"{self.topic}: frame '{msg.header.frame_id}', expected '{frame}'")
         values = {}
         for name, reader in self.readers.items():
@@ -40,6 +44,8 @@ def _ros(channel: Any, role: str) -> Any:
 def topics_of(channels: Iterable) -> list[TopicInputs]:
     """Group the spec's inputs by topic, in the spec's order; the first topic starts a cycle."""
     topics: dict[str, TopicInputs] = {}
+    channels = list(channels)
+    framed = {_ros(channel, "input").topic for channel in channels if channel.frame is not None}
     for channel in channels:
         ros = _ros(channel, "input")
         reader = FieldReader(ros.type, ros.field)
@@ -52,7 +58,7 @@ def topics_of(channels: Iterable) -> list[TopicInputs]:
                 f"input '{channel.name}': size {channel.size}, but '{ros.field}' has {reader.width}"
             )
         if ros.topic not in topics:
-            topics[ros.topic] = TopicInputs(ros.topic, reader.message_class, {})
+            topics[ros.topic] = TopicInputs(ros.topic, reader.message_class, {}, ros.topic in framed)
         group = topics[ros.topic]
         if group.message_class is not reader.message_class:
             raise SpecError(

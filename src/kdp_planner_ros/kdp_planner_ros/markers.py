@@ -7,6 +7,7 @@ from std_msgs.msg import ColorRGBA
 from visualization_msgs.msg import Marker, MarkerArray
 
 CANDIDATE_WIDTH_M, CHOSEN_WIDTH_M, GOAL_DIAMETER_M, POLE_HEIGHT_M = 0.006, 0.03, 0.2, 2.0
+OBJECT_SIZE_M = 0.3
 CANDIDATE_SEGMENTS = (
     8  # per candidate: every point is a Python object, and thousands of them cost a control period
 )
@@ -35,8 +36,8 @@ def shades(scores: np.ndarray) -> np.ndarray:
 class MarkerBuilder:
     """Builds the MarkerArray of a cycle. Points are kept and refilled: making many of them is what costs."""
 
-    def __init__(self, frame_id: str, lifetime_s: float) -> None:
-        self._frame_id = frame_id
+    def __init__(self, frame_id: str, lifetime_s: float, scale: float = 1.0) -> None:
+        self._frame_id, self._scale = frame_id, scale
         self._lifetime = Duration(sec=int(lifetime_s), nanosec=int(lifetime_s % 1 * 1e9))
         self._palette = _palette()
         self._points: list[Point] = []
@@ -58,7 +59,7 @@ class MarkerBuilder:
         paths = paths[:, rows]
         k, h, _ = paths.shape
         marker = self._marker(stamp, "candidates", Marker.LINE_LIST)
-        marker.scale.x = CANDIDATE_WIDTH_M
+        marker.scale.x = CANDIDATE_WIDTH_M * self._scale
         # Points are shared between the segments they join: K H objects instead of 2 K (H-1).
         while len(self._points) < k * h:
             self._points.append(Point())
@@ -77,14 +78,14 @@ class MarkerBuilder:
         candidates: tuple[np.ndarray, np.ndarray] | None,
         chosen: np.ndarray | None,
         goal: np.ndarray,
-        poles: np.ndarray,
-        position: np.ndarray,
+        rows: dict[str, np.ndarray],
         safe_reason: str,
     ) -> MarkerArray:
         """The whole scene; lengths in metres, all in this builder's frame.
 
-        `candidates`: paths (K, H, 3), scores (K,); `chosen` (H, 3); `goal`, `position` (3,); `poles` (N, 3):
-        x, y, radius. `safe_reason` is "" when the plan is executed.
+        `candidates`: paths (K, H, 3), scores (K,); `chosen` (H, 3); `goal` (3,); `rows`: the inputs that are
+        lists: rows of 3 are poles (x, y, radius), rows of 7 poses of objects. `safe_reason` is "" when the
+        plan is executed.
         """
         markers = []
         if candidates is not None:
@@ -93,27 +94,42 @@ class MarkerBuilder:
         if chosen is None:
             line.action = Marker.DELETE
         else:
-            line.scale.x = CHOSEN_WIDTH_M
+            line.scale.x = CHOSEN_WIDTH_M * self._scale
             line.color = ColorRGBA(r=0.1, g=0.4, b=1.0, a=1.0)
             line.points = [Point(x=x, y=y, z=z) for x, y, z in np.asarray(chosen, dtype=float).tolist()]
         sphere = self._marker(stamp, "goal", Marker.SPHERE)
         sphere.pose.position = _point(goal)
-        sphere.scale.x = sphere.scale.y = sphere.scale.z = GOAL_DIAMETER_M
+        sphere.scale.x = sphere.scale.y = sphere.scale.z = GOAL_DIAMETER_M * self._scale
         sphere.color = ColorRGBA(r=0.1, g=0.9, b=0.3, a=0.6)
         text = self._marker(stamp, "safe_action", Marker.TEXT_VIEW_FACING)
         if safe_reason:
-            text.pose.position = _point(position + np.array([0.0, 0.0, 0.3]))
-            text.scale.z = 0.15
+            text.pose.position = _point(np.asarray(goal) + np.array([0.0, 0.0, 0.3 * self._scale]))
+            text.scale.z = 0.15 * self._scale
             text.color = ColorRGBA(r=1.0, g=0.3, b=0.1, a=1.0)
             text.text = f"safe action: {safe_reason}"
         else:
             text.action = Marker.DELETE
-        return MarkerArray(markers=[*markers, line, sphere, text, *self._poles(stamp, poles)])
+        for name, values in rows.items():
+            draw = {3: self._poles, 7: self._objects}.get(values.shape[1])
+            markers += draw(stamp, name, values) if draw else []
+        return MarkerArray(markers=[*markers, line, sphere, text])
 
-    def _poles(self, stamp, poles: np.ndarray) -> list[Marker]:  # noqa: ANN001
+    def _objects(self, stamp, name: str, poses: np.ndarray) -> list[Marker]:  # noqa: ANN001
+        cubes = []
+        for i, pose in enumerate(np.asarray(poses, dtype=float)):
+            cube = self._marker(stamp, name, Marker.CUBE, i)
+            cube.pose.position = _point(pose[:3])
+            orientation = cube.pose.orientation
+            orientation.x, orientation.y, orientation.z, orientation.w = pose[3:].tolist()
+            cube.scale.x = cube.scale.y = cube.scale.z = OBJECT_SIZE_M * self._scale
+            cube.color = ColorRGBA(r=0.8, g=0.3, b=0.2, a=0.9)
+            cubes.append(cube)
+        return cubes
+
+    def _poles(self, stamp, name: str, poles: np.ndarray) -> list[Marker]:  # noqa: ANN001
         cylinders = []
         for i, (x, y, radius) in enumerate(np.asarray(poles, dtype=float).tolist()):
-            cylinder = self._marker(stamp, "poles", Marker.CYLINDER, i)
+            cylinder = self._marker(stamp, name, Marker.CYLINDER, i)
             cylinder.pose.position = Point(x=x, y=y, z=POLE_HEIGHT_M / 2)
             cylinder.scale.x = cylinder.scale.y = 2 * radius
             cylinder.scale.z = POLE_HEIGHT_M

@@ -30,8 +30,11 @@ TIMING = QoSProfile(history=HistoryPolicy.KEEP_LAST, depth=200, reliability=Reli
 class PlanOutputs:
     """Lifecycle publishers of one configured planner; they are silent unless the node is active."""
 
-    def __init__(self, node: Any, spec: Any, frame_id: str, marker_rate_hz: float) -> None:
+    def __init__(
+        self, node: Any, spec: Any, frame_id: str, marker_rate_hz: float, marker_scale: float = 1.0
+    ) -> None:
         self._node, self._spec, self._frame_id = node, spec, frame_id
+        self._marker_scale = marker_scale
         self.command_writer = CommandWriter(spec.action)
         make = node.create_lifecycle_publisher
         self._command = make(self.command_writer.message_class, self.command_writer.topic, NEWEST)
@@ -45,7 +48,7 @@ class PlanOutputs:
     def set_marker_rate(self, rate_hz: float) -> None:
         """Rate of path, candidates and markers, Hz."""
         self._marker_limit = RateLimit(rate_hz)
-        self._builder = MarkerBuilder(self._frame_id, lifetime_s=3.0 / rate_hz)
+        self._builder = MarkerBuilder(self._frame_id, 3.0 / rate_hz, self._marker_scale)
 
     def destroy(self) -> None:
         """Remove all publishers from the node."""
@@ -124,8 +127,7 @@ class PlanOutputs:
                 candidates=None if paths is None else (paths, decision.plan.scores),
                 chosen=decision.path,
                 goal=inputs["goal"],
-                poles=inputs.get("poles", np.zeros((0, 3))),
-                position=inputs.get("position", inputs["goal"]),
+                rows={c.name: inputs[c.name] for c in self._spec.inputs if c.rows},
                 safe_reason=decision.reason if decision.safe else "",
             )
             self._markers.publish(array)

@@ -30,15 +30,33 @@ _DECLARED = {
     ),
     "rate_hz": _Declared(0.0, "Cap of the control rate, Hz; 0: the spec's rate.", 0.0, 500.0),
     "state_timeout_s": _Declared(
-        0.5, "A state older than this (by receipt, s) ends the goal: STATE_LOST.", 0.05, 10.0
+        0.5,
+        "A state older than this (by receipt, s) ends the goal: STATE_LOST. Also for all inputs not latched.",
+        0.05,
+        10.0,
+    ),
+    "goal_action": _Declared(
+        "fly_to",
+        "Name of the action that takes goals, in the node's namespace; empty: none.",
+        structural=True,
+    ),
+    "goal_action_type": _Declared(
+        "kdp_msgs/action/FlyTo", "Its type; one with the fields of FlyTo.", structural=True
     ),
     "goal_z": _Declared(1.0, "Height for goals with z = 0 (RViz's 2D goals), m.", 0.0, 100.0),
     "goal_tolerance": _Declared(0.0, "Distance that counts as reached, m; 0: the task's rule.", 0.0, 10.0),
     "goal_timeout_s": _Declared(60.0, "A goal ends as TIMEOUT after this, s; 0: never.", 0.0, 3600.0),
     "hold_s": _Declared(
-        2.0, "After a goal ended, command zero for this long, s; then stop publishing.", 0.0, 600.0
+        2.0, "After a goal ended, command the safe action for this long, s; then stop publishing.", 0.0, 600.0
     ),
-    "feedback_rate_hz": _Declared(5.0, "Feedback of fly_to, Hz.", 0.1, 50.0),
+    "feedback_rate_hz": _Declared(5.0, "Feedback of the action, Hz.", 0.1, 50.0),
+    "marker_scale": _Declared(
+        1.0,
+        "Size of the markers' lines and symbols: 1 for rooms, 0.1 for tables.",
+        0.01,
+        100.0,
+        structural=True,
+    ),
     "marker_rate_hz": _Declared(
         5.0, "plan_path, plan_candidates, plan_markers, if subscribed, Hz.", 0.1, 50.0
     ),
@@ -59,11 +77,14 @@ class Settings:
     latched_topics: list[str]
     rate_hz: float
     state_timeout_s: float
+    goal_action: str
+    goal_action_type: str
     goal_z: float
     goal_tolerance: float
     goal_timeout_s: float
     hold_s: float
     feedback_rate_hz: float
+    marker_scale: float
     marker_rate_hz: float
 
 

@@ -37,6 +37,19 @@ def test_element_by_name_follows_the_message_when_its_order_changes():
         reader.read(JointState(name=["b", "a"], position=[5.0]))
 
 
+def test_several_elements_by_name_in_the_order_of_the_path():
+    reader = FieldReader("sensor_msgs/msg/JointState", "position[b,a]")
+    assert reader.width == 2
+    assert reader.read(JointState(name=["a", "b"], position=[1.0, 2.0])).tolist() == [2.0, 1.0]
+    assert reader.read(JointState(name=["x", "b", "a"], position=[5.0, 6.0, 7.0])).tolist() == [6.0, 7.0]
+    one = FieldReader("sensor_msgs/msg/JointState", "position[b]")
+    assert one.read(JointState(name=["a", "b"], position=[1.0, 2.0])).tolist() == [2.0]
+    with pytest.raises(InputError, match="'a'"):
+        reader.read(JointState(name=["b"], position=[5.0]))
+    with pytest.raises(SpecError, match="cannot read"):
+        FieldReader("sensor_msgs/msg/JointState", "position[b,]")
+
+
 def test_whole_arrays_and_single_numbers():
     assert FieldReader("nav_msgs/msg/Odometry", "pose.covariance").width == 36
     msg = JointState(position=[1.0, 2.0])

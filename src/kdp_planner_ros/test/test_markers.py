@@ -17,8 +17,10 @@ def scene():
         "candidates": (rng.normal(size=(K, H, 3)), np.array([3.0, -np.inf, 1.0, 2.0, np.nan])),
         "chosen": rng.normal(size=(H, 3)),
         "goal": np.array([5.0, 1.0, 1.0]),
-        "poles": np.array([[1.0, 2.0, 0.15]] * P),
-        "position": np.array([0.0, 0.0, 1.0]),
+        "rows": {
+            "poles": np.array([[1.0, 2.0, 0.15]] * P),
+            "cubes": np.array([[0.2, 0.1, 0.015, 0.0, 0.0, 0.6, 0.8]]),
+        },
     }
 
 
@@ -65,6 +67,8 @@ def test_frame_stamp_and_scene(scene):
     poles = [m for m in array.markers if m.ns == "poles"]
     assert len(poles) == P
     assert (poles[0].type, poles[0].pose.position.y, poles[0].scale.x) == (Marker.CYLINDER, 2.0, 0.3)
+    cube = found["cubes"]
+    assert (cube.type, cube.pose.position.z, cube.pose.orientation.w) == (Marker.CUBE, 0.015, 0.8)
     assert found["safe_action"].action == Marker.DELETE
 
 

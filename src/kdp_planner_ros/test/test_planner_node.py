@@ -113,6 +113,31 @@ def test_lost_state_ends_the_goal(make_flight):
     assert len(flight.commands) == 1
 
 
+def test_an_input_that_falls_silent_ends_the_goal(make_flight):
+    """Obstacles that are not latched must keep coming, as a camera's object poses must."""
+    flight = make_flight(state_timeout_s=0.3, latched_topics=["map"])
+    flight.send_goal()
+    flight.send_obstacles()
+    flight.send_odom()
+    assert flight.commands
+    while flight.planner.loop.goals.last_result is None and flight.stamp < 100:
+        flight.send_odom()
+    assert flight.planner.loop.goals.last_result.code is GoalCode.STATE_LOST
+    assert "obstacles" in flight.planner.loop.goals.last_result.reason
+
+
+def test_the_hold_is_the_safe_action_of_when_the_goal_ended(make_flight, monkeypatch):
+    """It must not follow a state that creeps, as an arm's does under gravity."""
+    flight = make_flight(hold_s=5.0)
+    flight.send_obstacles()
+    task = flight.planner.loop.controller.task
+    monkeypatch.setattr(task, "safe_action", lambda inputs: 0.1 * inputs["position"])
+    flight.send_goal((1.1, 0.0, 1.0))
+    for x in (1.0, 1.05, 1.1):
+        flight.send_odom((x, 0.0, 1.0))
+    assert [velocity(c).round(6).tolist() for c in flight.commands] == [[0.1, 0.0, 0.1]] * 3
+
+
 def test_the_rate_is_capped(make_flight):
     flight = make_flight(rate_hz=0.02)
     flight.send_obstacles()

@@ -1,12 +1,14 @@
-"""The FlyTo action: every way in which it can end."""
+"""The goal action: every way in which it can end."""
 
 import pytest
 from action_msgs.msg import GoalStatus
-from kdp_msgs.action import FlyTo
+from kdp_msgs.action import FlyTo, PickPlace
 from rclpy.action import ActionClient
 from rclpy.parameter import Parameter
 
+from kdp_core.exceptions import ConfigError
 from kdp_planner_ros.goal import GoalCode
+from kdp_planner_ros.goal_action import action_class
 
 
 class Client:
@@ -38,10 +40,48 @@ def client(flight):
     client.client.destroy()
 
 
-def test_codes_are_those_of_the_action():
+@pytest.mark.parametrize("action", [FlyTo, PickPlace])
+def test_codes_are_those_of_the_action(action):
     assert {code.name: int(code) for code in GoalCode} == {
-        name: getattr(FlyTo.Result, name) for name in GoalCode.__members__
+        name: getattr(action.Result, name) for name in GoalCode.__members__
     }
+
+
+@pytest.mark.parametrize(
+    ("name", "wrong"),
+    [("FlyTo", "expected"), ("kdp_msgs/action/Nothing", "not found"), ("no_such/action/FlyTo", "not found")],
+)
+def test_unknown_actions_are_one_line(name, wrong):
+    with pytest.raises(ConfigError, match=wrong):
+        action_class(name)
+
+
+def test_an_action_with_other_fields_is_refused(monkeypatch):
+    """Another package's action, such as the example of the ROS tutorials."""
+    import kdp_msgs.action
+
+    class Fibonacci:
+        class Goal:
+            @staticmethod
+            def get_fields_and_field_types():
+                return {"order": "int32"}
+
+    monkeypatch.setattr(kdp_msgs.action, "Fibonacci", Fibonacci, raising=False)
+    with pytest.raises(ConfigError, match="Goal needs a field 'goal'"):
+        action_class("kdp_msgs/action/Fibonacci")
+
+
+def test_pick_place_is_served_where_the_parameters_say(make_flight):
+    flight = make_flight(goal_action="pick_place", goal_action_type="kdp_msgs/action/PickPlace")
+    flight.send_obstacles()
+    client = ActionClient(flight.probe, PickPlace, "pick_place")
+    assert flight.spin(client.server_is_ready, 10.0)
+    future = client.send_goal_async(PickPlace.Goal(goal=flight.goal_message((1.1, 0.0, 1.0))))
+    assert flight.spin(future.done) and future.result().accepted
+    result = future.result().get_result_async()
+    flight.send_odom((1.0, 0.0, 1.0))
+    assert flight.spin(result.done) and result.result().result.success
+    client.destroy()
 
 
 def test_success(client, flight):
