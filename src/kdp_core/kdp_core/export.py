@@ -3,21 +3,20 @@
 from __future__ import annotations
 
 import json
-import logging
-import tempfile
-import warnings
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-import onnx
 import onnxruntime
 import torch
 from safetensors.torch import save as save_tensors
 
 from kdp_core.artifact import write_artifact
+from kdp_core.baselines.diffuser import DiffuserModel
+from kdp_core.baselines.sampler_graph import export_sampler
 from kdp_core.exceptions import ArtifactError
 from kdp_core.model import KdpModel
+from kdp_core.onnx_graph import to_onnx
 
 PARITY_TOLERANCE = 1e-3
 CHECK_CANDIDATES = 4
@@ -28,36 +27,11 @@ def export_onnx(model: KdpModel) -> bytes:
 
     State (1, d_s), context (1, d_c + d_goal), noise (K, d_z) -> windows (K, H, D), scores (K,).
     """
-    state, context, noise = _example(model, 8)
-    # The exporter warns about torchvision, which nothing here needs, and about its own deprecations.
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
-    with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
-        warnings.simplefilter("ignore")
-        path = Path(folder) / "planner.onnx"
-        program = torch.onnx.export(
-            model.eval(),
-            (state, context, noise),
-            input_names=["state", "context", "noise"],
-            output_names=["windows", "scores"],
-            dynamic_shapes={
-                "state": None,
-                "context": None,
-                "noise": {0: torch.export.Dim("candidates", min=1, max=4096)},
-            },
-            dynamo=True,
-            verbose=False,
-        )
-        assert program is not None
-        program.save(str(path), external_data=False)
-        return without_traces(path.read_bytes())
-
-
-def without_traces(onnx_bytes: bytes) -> bytes:
-    """The same graph without the exporter's notes, which hold stack traces with paths of this machine."""
-    graph = onnx.load_model_from_string(onnx_bytes)
-    for holder in (graph, graph.graph, *graph.graph.node, *graph.graph.value_info, *graph.functions):
-        del holder.metadata_props[:]
-        holder.ClearField("doc_string")
+    if isinstance(model, DiffuserModel):
+        graph = export_sampler(model)
+    else:
+        inputs = dict(zip(("state", "context", "noise"), _example(model, 8), strict=True))
+        graph = to_onnx(model, inputs, ("windows", "scores"), {"noise": 0})
     content: bytes = graph.SerializeToString(deterministic=True)
     return content
 
@@ -120,7 +94,7 @@ def _example(
     rng = torch.Generator().manual_seed(seed)
     drawn = torch.randn(len(model.condition_mean), generator=rng) * model.condition_std + model.condition_mean
     state, context = drawn[: model.spec.d_state], drawn[model.spec.d_state :]
-    return state[None], context[None], torch.randn(candidates, model.size.d_noise, generator=rng)
+    return state[None], context[None], torch.randn(candidates, model.d_noise, generator=rng)
 
 
 def _model_card(model: KdpModel, provenance: dict[str, Any]) -> str:
@@ -129,9 +103,9 @@ def _model_card(model: KdpModel, provenance: dict[str, Any]) -> str:
     lines = [
         f"# {spec.name}",
         "",
-        f"One-step planner for the task `{spec.task}`: {spec.horizon} rows of {spec.step_s:g} s, "
+        f"{_title(provenance)} for the task `{spec.task}`: {spec.horizon} rows of {spec.step_s:g} s, "
         f"{spec.d_state} state and {spec.d_action} action numbers, {spec.d_context} of context.",
-        f"{parameters} parameters. Drift field: `{provenance.get('field')}`. Seed {provenance.get('seed')}.",
+        f"{parameters} parameters. Seed {provenance.get('seed')}.",
         f"Data: `{provenance.get('data_id')}`, {provenance.get('episodes')} episodes, "
         f"{provenance.get('windows')} windows.",
         "",
@@ -139,3 +113,12 @@ def _model_card(model: KdpModel, provenance: dict[str, Any]) -> str:
         "",
     ]
     return "\n".join(lines)
+
+
+def _title(provenance: dict[str, Any]) -> str:
+    if provenance.get("method") == "diffuser":
+        return (
+            f"Diffuser (network `{provenance['network']}`, sampler `{provenance['sampler']}`, "
+            f"{provenance['nfe']} network evaluations per plan)"
+        )
+    return f"One-step planner (drift field `{provenance.get('field')}`)"

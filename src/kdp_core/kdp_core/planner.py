@@ -58,7 +58,10 @@ class WindowSource(Protocol):
 
 
 class Planner:
-    """The exported generator and scorer behind ``propose`` and ``plan``."""
+    """The exported generator and scorer behind ``propose`` and ``plan``.
+
+    ``nfe``: network evaluations in sequence per plan, 1 but for many-step baselines.
+    """
 
     def __init__(
         self, artifact: Artifact, *, threads: int = 1, providers: tuple[str, ...] = ("CPUExecutionProvider",)
@@ -70,6 +73,7 @@ class Planner:
         options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self.artifact = artifact
         self.spec = artifact.spec
+        self.nfe = int(artifact.provenance.get("nfe", 1))
         try:
             self._session = onnxruntime.InferenceSession(
                 artifact.onnx_bytes, options, providers=list(providers)
@@ -91,7 +95,7 @@ class Planner:
     def propose(
         self, state: np.ndarray, context: np.ndarray, noise: np.ndarray
     ) -> tuple[np.ndarray, np.ndarray]:
-        """One generator call.
+        """One run of the graph.
 
         State (d_s,), context (d_c + d_goal,), noise (K, d_z) -> windows (K, H, D), scores (K,).
         """

@@ -23,14 +23,16 @@ from kdp_core.artifact import require_replaceable
 from kdp_core.datasets import Episodes, open_episodes
 from kdp_core.exceptions import ConfigError
 from kdp_core.export import export_artifact
+from kdp_core.model import KdpModel
 from kdp_core.neighbourhood import Neighbourhood
 from kdp_core.prepare import Prepared, prepare
 from kdp_core.run_config import RunConfig
-from kdp_core.scorer import train_scorer
+from kdp_core.scorer import Pool, draw_pool, train_scorer
 from kdp_core.sim.flight_dataset import collect_flights
 from kdp_core.tasks import Task, make_task
 from kdp_core.tasks.flight import FlightTask
 from kdp_core.tasks.generic import generic_task
+from kdp_core.train_config import TrainConfig
 from kdp_core.trainer import Progress as Step
 from kdp_core.trainer import Trainer
 from kdp_core.windows import keys
@@ -98,18 +100,18 @@ def run_training(config: RunConfig, plain: dict[str, Any]) -> Path:
     display = Display(config.out / "tensorboard")
     start = time.monotonic()
     prepared, task = _data(config, display)
-    neighbourhood = _neighbourhood(prepared, config, display)
+    neighbourhood = _neighbourhood(prepared, config, display) if config.train.method == "kdp" else None
     trainer = Trainer(prepared.batch, prepared.spec, config.train, config.out, neighbourhood)
     if trainer.resume():
         display.console.print(f"going on from step {trainer.step} of {trainer.path}")
     with display.phase("generator", config.train.steps) as update:
 
         def show(step: Step) -> None:
-            update(
-                step.step,
-                f"{step.step}/{step.steps} loss {step.loss:.4f} drift {step.magnitude:+.2f} "
-                f"spread {step.spread:.2f} {step.steps_per_s:.0f} steps/s",
+            drift = (
+                "" if np.isnan(step.magnitude) else f" drift {step.magnitude:+.2f} spread {step.spread:.2f}"
             )
+            note = f"{step.step}/{step.steps} loss {step.loss:.4f}{drift} {step.steps_per_s:.3g} steps/s"
+            update(step.step, note)
             display.scalars(
                 step.step,
                 loss=step.loss,
@@ -120,19 +122,21 @@ def run_training(config: RunConfig, plain: dict[str, Any]) -> Path:
 
         model = trainer.run(show)
     model.requires_grad_(True)
+    labeller = task.labeller(prepared.batch)
+    pool = _pool(model, prepared, config, display) if labeller is not None and model.nfe > 1 else None
     with display.phase("scorer", config.train.scorer.steps) as update:
 
         def show_scorer(step: int, steps: int, loss: float, rate: float) -> None:
             update(step, f"{step}/{steps} loss {loss:.4f} {rate:.0f} steps/s")
             display.scalars(step, scorer_loss=loss)
 
-        labeller = task.labeller(prepared.batch)
         correlation = train_scorer(
-            model, prepared.batch, config.train.scorer, labeller, config.train.seed, show_scorer
+            model, prepared.batch, config.train.scorer, labeller, config.train.seed, show_scorer, pool
         )
     display.close()
     provenance = {
-        "field": config.train.field,
+        **_method(config.train),
+        "nfe": model.nfe,
         "seed": config.train.seed,
         "data_id": prepared.data_id,
         "data_sha256": prepared.data_hash,
@@ -151,6 +155,26 @@ def run_training(config: RunConfig, plain: dict[str, Any]) -> Path:
         f"scorer rank correlation {correlation:.3f}, {time.monotonic() - start:.0f} s)"
     )
     return path
+
+
+def _method(train: TrainConfig) -> dict[str, Any]:
+    """What an artifact tells of how its windows come about."""
+    if train.method == "kdp":
+        return {"method": "kdp", "field": train.field}
+    return {
+        "method": "diffuser",
+        "network": train.diffuser.network,
+        "sampler": train.diffuser.sampler,
+        "diffusion_steps": train.diffuser.diffusion_steps,
+    }
+
+
+def _pool(model: KdpModel, prepared: Prepared, config: RunConfig, display: Display) -> Pool:
+    with display.phase("samples", config.train.scorer.pool) as update:
+        return draw_pool(
+            model, prepared.batch, config.train.scorer, config.train.seed,
+            lambda done, total: update(done, f"{done}/{total} conditions"),
+        )  # fmt: skip
 
 
 def _data(config: RunConfig, display: Display) -> tuple[Prepared, Task]:

@@ -23,6 +23,8 @@ from kdp_core.windows import WindowBatch
 if TYPE_CHECKING:
     from kdp_core.model import KdpModel
 
+POOL_CHUNK = 32
+"""Conditions generated at once for a pool, so that progress shows and memory stays small."""
 Report = Callable[[int, int, float, float], None]
 
 
@@ -40,11 +42,22 @@ class ScorerConfig:
     """Peak of the cosine schedule (AdamW)."""
     input_noise: float = 0.1
     """Standard deviation of noise on data windows, in units of each coordinate's spread."""
+    pool: int = 2048
+    """Conditions whose windows are generated once and used again, where a window takes several network
+    evaluations (method diffuser); one-step planners generate new ones in every step."""
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "steps", "conditions", "samples", prefix="train.scorer.")
+        at_least(self, 1, "steps", "conditions", "samples", "pool", prefix="train.scorer.")
         at_least(self, 0, "input_noise", prefix="train.scorer.")
         positive(self, "learning_rate", prefix="train.scorer.")
+
+
+@dataclass(frozen=True)
+class Pool:
+    """Generated windows to draw from: rows (P,) of the batch and coordinates (P, M, C)."""
+
+    rows: Tensor
+    coordinates: Tensor
 
 
 class Labeller(Protocol):
@@ -62,37 +75,68 @@ def train_scorer(
     labeller: Labeller | None,
     seed: int,
     report: Report | None = None,
+    pool: Pool | None = None,
 ) -> float:
     """Train ``model.scorer`` in place (the generator stays as it is).
 
+    With a labeller and no ``pool`` every step generates its windows.
     Returns the mean rank correlation between score and label on the last tenth of the steps: among the
     generated windows of a condition (with a labeller), else over the batch.
     """
     rng = torch.Generator().manual_seed(seed + 1)
     scorer = model.scorer
     optimiser = torch.optim.AdamW(scorer.parameters(), lr=config.learning_rate, weight_decay=1e-4)
-    draw = _labelled if labeller is not None else _returns
-    _set_scale(model, draw(model, batch, config, labeller, rng)[2], centred=labeller is not None)
+
+    set_scale(model, batch, config, labeller, rng, pool)
     correlations, since = [], time.monotonic()
     for step in range(config.steps):
         for group in optimiser.param_groups:
             group["lr"] = config.learning_rate * learning_rate_scale(step, config.steps, config.steps // 20)
-        coordinates, condition, value = draw(model, batch, config, labeller, rng)
-        predicted = scorer(coordinates, condition)
-        if labeller is not None:  # only differences within a condition rank its windows
-            predicted, value = (v - v.mean(dim=1, keepdim=True) for v in (predicted, value))
-        loss = torch.nn.functional.smooth_l1_loss(predicted / scorer.value_std, value / scorer.value_std)
+        loss, predicted, value = scorer_loss(model, batch, config, labeller, rng, pool)
         optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(scorer.parameters(), 1.0)
         optimiser.step()
         if step >= int(0.9 * config.steps):
             generated = slice(0, config.samples)
-            correlations.append(rank_correlation(predicted[:, generated].detach(), value[:, generated]))
+            correlations.append(rank_correlation(predicted[:, generated], value[:, generated]))
         if report is not None and step % 20 == 19:
             report(step + 1, config.steps, loss.item(), 20 / max(time.monotonic() - since, 1e-9))
             since = time.monotonic()
     return float(np.mean(correlations))
+
+
+@torch.no_grad()
+def draw_pool(
+    model: KdpModel,
+    batch: WindowBatch,
+    config: ScorerConfig,
+    seed: int,
+    progress: Callable[[int, int], None] | None = None,
+) -> Pool:
+    """Generate ``config.samples`` windows under each of ``config.pool`` random conditions."""
+    rng = torch.Generator().manual_seed(seed + 2)
+    rows = torch.randint(len(batch), (config.pool,), generator=rng)
+    parts: list[Tensor] = []
+    for part in rows.split(POOL_CHUNK):
+        parts.append(_generate(model, batch, part, config.samples, rng))
+        if progress is not None:
+            progress(sum(map(len, parts)), config.pool)
+    return Pool(rows, torch.cat(parts))
+
+
+def _generate(
+    model: KdpModel, batch: WindowBatch, rows: Tensor, samples: int, rng: torch.Generator
+) -> Tensor:
+    """Coordinates (N, M, C) of M generated windows under the conditions of the batch's rows (N,)."""
+    condition = model.condition(*_condition(batch, rows))
+    noise = torch.randn(len(rows), samples, model.d_noise, generator=rng)
+    coordinates: Tensor = model.generator(noise, condition)
+    return coordinates
+
+
+def _condition(batch: WindowBatch, rows: Tensor) -> tuple[Tensor, Tensor]:
+    return torch.from_numpy(batch.state[rows.numpy()]), torch.from_numpy(batch.context[rows.numpy()])
 
 
 def rank_correlation(a: Tensor, b: Tensor) -> float:
@@ -108,29 +152,75 @@ def rank_correlation(a: Tensor, b: Tensor) -> float:
     return float(((centred[0] * centred[1]).sum(-1) / norm.clamp_min(1e-12)).mean())
 
 
-def _set_scale(model: KdpModel, value: Tensor, centred: bool) -> None:
-    if centred:
+def scorer_loss(
+    model: KdpModel,
+    batch: WindowBatch,
+    config: ScorerConfig,
+    labeller: Labeller | None,
+    rng: torch.Generator,
+    pool: Pool | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Loss of one step, with gradient to the scorer alone; predicted and true values (N, M), detached."""
+    scorer = model.scorer
+    coordinates, condition, value = _draw(model, batch, config, labeller, rng, pool)
+    predicted = scorer(coordinates, condition)
+    if labeller is not None:  # only differences within a condition rank its windows
+        predicted, value = (v - v.mean(dim=1, keepdim=True) for v in (predicted, value))
+    loss = torch.nn.functional.smooth_l1_loss(predicted / scorer.value_std, value / scorer.value_std)
+    return loss, predicted.detach(), value
+
+
+def set_scale(
+    model: KdpModel,
+    batch: WindowBatch,
+    config: ScorerConfig,
+    labeller: Labeller | None,
+    rng: torch.Generator,
+    pool: Pool | None = None,
+) -> None:
+    """Give the scorer the mean and spread of the values it is to learn, from one drawn batch."""
+    value = _draw(model, batch, config, labeller, rng, pool)[2]
+    if labeller is not None:
         value = value - value.mean(dim=1, keepdim=True)
     model.scorer.value_mean.copy_(value.mean())
     model.scorer.value_std.copy_(value.std().clamp_min(1e-3))
 
 
+def _draw(
+    model: KdpModel,
+    batch: WindowBatch,
+    config: ScorerConfig,
+    labeller: Labeller | None,
+    rng: torch.Generator,
+    pool: Pool | None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    if labeller is None:
+        return _returns(model, batch, config, rng)
+    return _labelled(model, batch, config, labeller, rng, pool)
+
+
 @torch.no_grad()
 def _labelled(
-    model: KdpModel, batch: WindowBatch, config: ScorerConfig, labeller: Labeller | None, rng: torch.Generator
+    model: KdpModel,
+    batch: WindowBatch,
+    config: ScorerConfig,
+    labeller: Labeller,
+    rng: torch.Generator,
+    pool: Pool | None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Generated, mismatched, warped and own data windows of random conditions, with the task's labels.
 
     Returns coordinates (N, M, C), condition (N, d), labels (N, M).
     """
-    assert labeller is not None
     n, m = config.conditions, config.samples
-    rows = torch.randint(len(batch), (n,), generator=rng)
-    state = torch.from_numpy(batch.state[rows.numpy()])
-    context = torch.from_numpy(batch.context[rows.numpy()])
+    if pool is None:
+        rows = torch.randint(len(batch), (n,), generator=rng)
+        generated = _generate(model, batch, rows, m, rng)
+    else:
+        drawn = torch.randint(len(pool.rows), (n,), generator=rng)
+        rows, generated = pool.rows[drawn], pool.coordinates[drawn]
+    state, context = _condition(batch, rows)
     condition = model.condition(state, context)
-    noise = torch.randn(n, m, model.size.d_noise, generator=rng)
-    generated = model.generator(noise, condition)
     others = torch.randint(len(batch), (n, m // 4), generator=rng).numpy()
     mismatched = model.encode(torch.from_numpy(batch.windows[others]))
     spread = model.scorer.spread
@@ -145,7 +235,7 @@ def _labelled(
 
 @torch.no_grad()
 def _returns(
-    model: KdpModel, batch: WindowBatch, config: ScorerConfig, labeller: Labeller | None, rng: torch.Generator
+    model: KdpModel, batch: WindowBatch, config: ScorerConfig, rng: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Noisy data windows with the value they carry."""
     rows = torch.randint(len(batch), (config.conditions * config.samples,), generator=rng).numpy()

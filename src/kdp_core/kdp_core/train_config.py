@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from dataclasses import field as setting
 from typing import Literal
 
+from kdp_core.baselines.diffuser_config import DiffuserConfig
 from kdp_core.drift import KdpOptions
 from kdp_core.exceptions import ConfigError
 from kdp_core.generator import NetworkSize
@@ -20,8 +21,10 @@ FieldName = Literal["joint", "kdp", "energy", "mean"]
 class TrainConfig:
     """How a planner is trained (defaults: section 5 of the method notes)."""
 
+    method: Literal["kdp", "diffuser"] = "kdp"
+    """`kdp`: one-step planner by a drift field; `diffuser`: the many-step baseline on the same windows."""
     field: FieldName = "joint"
-    """Drift field."""
+    """Drift field (kdp)."""
     steps: int = 8000
     """Gradient steps of the generator."""
     conditions: int = 96
@@ -38,6 +41,8 @@ class TrainConfig:
     """Extra pull of the samples' mean onto the neighbours' mean (field joint)."""
     kdp: KdpOptions = setting(default_factory=KdpOptions)
     """Switches of the paper's field (Table IV)."""
+    diffuser: DiffuserConfig = setting(default_factory=DiffuserConfig)
+    """The baseline's settings (method diffuser; its batch is conditions x samples windows)."""
     action_weight: float = 1.0
     """lambda_a, applied in the window before the decoder's coordinates are taken (1: equal to states)."""
     learning_rate: float = 5e-4
@@ -68,7 +73,7 @@ class TrainConfig:
         at_least(self, 0, "warmup", "components", "beta", "weight_decay", prefix="train.")
         at_least(self, 0, "condition_noise", "seed", prefix="train.")
         positive(self, "learning_rate", "key_temperature", "action_weight", "clip", prefix="train.")
-        if self.field in ("joint", "energy") and self.samples < 2:
+        if self.method == "kdp" and self.field in ("joint", "energy") and self.samples < 2:
             raise ConfigError(
                 f"train.samples must be at least 2 for field '{self.field}', got {self.samples}"
             )

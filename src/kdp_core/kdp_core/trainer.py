@@ -1,4 +1,7 @@
-"""Algorithm 1: draw conditions, generate windows, drift them, regress onto the drifted windows."""
+"""Algorithm 1: draw conditions, generate windows, drift them, regress onto the drifted windows.
+
+The baseline Diffuser trains in the same loop with its own loss.
+"""
 
 from __future__ import annotations
 
@@ -14,7 +17,10 @@ import torch
 from torch import Tensor
 
 from kdp_core import checkpoint
-from kdp_core.drift import energy_field, field_loss, joint_field, kdp_field, mean_field
+from kdp_core.baselines.diffuser import DiffuserModel
+from kdp_core.baselines.diffuser_config import SAMPLING
+from kdp_core.drift import field_loss
+from kdp_core.drift_step import coordinate_weight, drift, move_average
 from kdp_core.exceptions import DataError
 from kdp_core.model import KdpModel
 from kdp_core.neighbourhood import Neighbourhood
@@ -41,16 +47,24 @@ Report = Callable[[Progress], None]
 
 
 class Trainer:
-    """One training run; ``run`` may be interrupted at any time and resumed from ``out``'s checkpoint."""
+    """One training run; ``run`` may be interrupted at any time and resumed from ``out``'s checkpoint.
+
+    Only drift fields need the neighbourhood.
+    """
 
     def __init__(
-        self, batch: WindowBatch, spec: Spec, config: TrainConfig, out: Path, neighbourhood: Neighbourhood
+        self,
+        batch: WindowBatch,
+        spec: Spec,
+        config: TrainConfig,
+        out: Path,
+        neighbourhood: Neighbourhood | None,
     ) -> None:
         self.config, self.spec, self.out = config, spec, out
         self.path = out / checkpoint.NAME
         torch.manual_seed(config.seed)
         self.rng = torch.Generator().manual_seed(config.seed)
-        self.model = KdpModel(spec, config.network, config.components)
+        self.model = make_model(spec, config)
         self.model.fit(batch, config.components, seed=config.seed)
         self.average = copy.deepcopy(self.model).requires_grad_(False)
         with torch.no_grad():
@@ -72,8 +86,9 @@ class Trainer:
         """lambda_s and lambda_a in coordinates: the diagonal of the projected weight."""
         row = torch.ones(self.spec.d_window)
         row[self.spec.d_state :] = self.config.action_weight
-        free = row.repeat(self.spec.horizon).view(self.spec.horizon, -1)[~self.model.clamped]
-        return (self.model.basis.square() @ free).clone()
+        if isinstance(self.model, DiffuserModel):
+            return self.model.loss_weight(row)
+        return coordinate_weight(self.model, self.config.action_weight)
 
     def resume(self) -> bool:
         """Continue from the checkpoint in ``out`` if there is one.
@@ -98,9 +113,8 @@ class Trainer:
         return True
 
     def _header(self) -> dict[str, Any]:
-        config = {k: v for k, v in asdict(self.config).items() if k not in ("checkpoint_every", "scorer")}
         return {
-            "config": _plain(config),
+            "config": _plain(_settings_of_weights(self.config)),
             "contract": self.spec.contract_hash(),
             "windows": len(self.data),
             "step": self.step,
@@ -133,43 +147,54 @@ class Trainer:
         scale = learning_rate_scale(self.step, config.steps, config.warmup)
         for group in self.optimiser.param_groups:
             group["lr"] = config.learning_rate * scale
-        x, V, magnitude = self._drift()
-        loss = field_loss(x, V, self.weight)
+        magnitude = spread = float("nan")
+        if isinstance(self.model, DiffuserModel):
+            loss = self._denoising_loss(self.model)
+        else:
+            x, V, magnitude = self._drift()
+            loss = field_loss(x, V, self.weight)
+            if x.shape[1] > 1:
+                spread = x.detach().std(dim=1).square().mean().sqrt().item()
         self.optimiser.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.generator.parameters(), config.clip)
         self.optimiser.step()
-        decay = min(config.ema, (1 + self.step) / (10 + self.step))
-        own: list[Tensor] = [p.detach() for p in self.model.generator.parameters()]
-        mean: list[Tensor] = list(self.average.generator.parameters())
-        torch._foreach_lerp_(mean, own, 1.0 - decay)
-        spread = x.detach().std(dim=1).square().mean().sqrt().item() if x.shape[1] > 1 else float("nan")
+        move_average(self.average.generator, self.model.generator, config.ema, self.step)
         return loss.item(), magnitude, spread
 
     def _drift(self) -> tuple[Tensor, Tensor, float]:
         """One batch: samples x (N, G, C) with gradient and their field V."""
         config = self.config
-        paper = config.field == "kdp"
-        n, g = (config.conditions * config.samples, 1) if paper else (config.conditions, config.samples)
-        anchors, neighbours, log_weights = self.neighbourhood.draw(n, self.rng)
-        condition = self.condition[anchors]
+        assert self.neighbourhood is not None
+        n = config.conditions * config.samples if config.field == "kdp" else config.conditions
+        anchors = self.neighbourhood.draw(n, self.rng)[0]
+        return drift(self.model, config, self.condition, self.data, self.neighbourhood, anchors, self.rng)
+
+    def _denoising_loss(self, model: DiffuserModel) -> Tensor:
+        """One batch of data windows, noised at random levels."""
+        config = self.config
+        n = config.conditions * config.samples
+        rows = torch.randint(len(self.data), (n,), generator=self.rng)
+        condition = self.condition[rows]
         condition = condition + config.condition_noise * torch.randn(condition.shape, generator=self.rng)
-        noise = torch.randn(n, g, config.network.d_noise, generator=self.rng)
-        x = self.model.generator(noise, condition)
-        fixed = x.detach()
-        diagnostics: dict[str, Tensor] = {}
-        if paper:
-            keys = self.neighbourhood.keys[anchors]
-            free = torch.ones(1, x.shape[-1], dtype=torch.bool)
-            V = kdp_field(fixed, self.data[anchors][:, None], keys, keys, free, config.kdp, diagnostics)
-        elif config.field == "joint":
-            y = self.data[neighbours]
-            V = joint_field(fixed, y, log_weights, config.temperatures, config.beta, diagnostics=diagnostics)
-        elif config.field == "energy":
-            V = energy_field(fixed, self.data[neighbours], log_weights.exp(), diagnostics)
-        else:
-            V = mean_field(fixed, self.data[neighbours], log_weights.exp(), diagnostics)
-        return x, V, diagnostics["raw_magnitude"].item()
+        return model.generator.loss(self.data[rows], condition, self.weight, self.rng)
+
+
+def make_model(spec: Spec, config: TrainConfig) -> KdpModel:
+    """The untrained model of the configured method."""
+    if config.method == "diffuser":
+        return DiffuserModel(spec, config.network, config.components, config.diffuser)
+    return KdpModel(spec, config.network, config.components)
+
+
+def _settings_of_weights(config: TrainConfig) -> dict[str, Any]:
+    """What a checkpoint's weights depend on: a run with other values of these is another run."""
+    settings = {k: v for k, v in asdict(config).items() if k not in ("checkpoint_every", "scorer")}
+    if config.method == "kdp":  # as checkpoints were before there was another method
+        del settings["method"], settings["diffuser"]
+    else:
+        settings["diffuser"] = {k: v for k, v in settings["diffuser"].items() if k not in SAMPLING}
+    return settings
 
 
 def _tensor(array: np.ndarray) -> Tensor:
