@@ -31,7 +31,7 @@ class KdpConfig(PreTrainedConfig):
         task: ``generic`` (observation.state is the state, all other numbers observed are context) or a task
             of kdp_core by name, for example ``pick_place`` or ``stack``.
         horizon: rows of a window (task generic; other tasks bring their own).
-        n_action_steps: rows of a plan executed before the next plan (1: plan in every row's time).
+        chunk: rows of a plan executed before the next plan (0: plan in every control step).
         candidates: windows per plan, K.
         ranking: what chooses among them: ``learned``, ``task`` (costs) or ``both``.
         bank_episodes: episodes that the bank holds; give what --dataset.episodes gives. None: all.
@@ -42,7 +42,7 @@ class KdpConfig(PreTrainedConfig):
 
     task: str = "generic"
     horizon: int = 16
-    n_action_steps: int = 1
+    chunk: int = 0
     candidates: int = 64
     ranking: str = "both"
     seed: int = 0
@@ -88,11 +88,8 @@ class KdpConfig(PreTrainedConfig):
 
     def __post_init__(self) -> None:
         super().__post_init__()
-        if self.horizon < 1 or self.n_action_steps < 1:
-            raise ConfigError(
-                f"policy.horizon and policy.n_action_steps must be at least 1, got {self.horizon} and "
-                f"{self.n_action_steps}"
-            )
+        if self.horizon < 1:
+            raise ConfigError(f"policy.horizon must be at least 1, got {self.horizon}")
         self.train_config()  # raises a line of its own for what is out of range
         self.controller_options()
 
@@ -123,7 +120,7 @@ class KdpConfig(PreTrainedConfig):
             raise ConfigError(f"policy.ranking must be learned, task or both, got {self.ranking!r}")
         return ControllerOptions(
             candidates=self.candidates,
-            chunk=self.n_action_steps,
+            chunk=self.chunk,
             ranking=self.ranking,  # type: ignore[arg-type]
             seed=self.seed + number,
         )

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
-import json
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
 import torch
+from lerobot.configs.policies import PreTrainedConfig
 from lerobot.configs.types import FeatureType, PolicyFeature
 from safetensors.torch import load_file
 
@@ -20,6 +21,8 @@ from lerobot_policy_kdp.modeling_kdp import KdpPolicy
 from lerobot_policy_kdp.processor_kdp import make_kdp_pre_post_processors
 
 PRETRAINED = "pretrained_model"
+_ELSEWHERE = {"spec", "normalization_mapping", "data_id", "data_sha256", "data_episodes", "data_windows"}
+_OWN = sorted({f.name for f in fields(KdpConfig)} - {f.name for f in fields(PreTrainedConfig)} - _ELSEWHERE)
 
 
 def policy_from_artifact(path: str | Path, device: str = "cpu") -> KdpPolicy:
@@ -105,8 +108,7 @@ def export_policy(policy: KdpPolicy, path: str | Path, provenance: dict[str, Any
     """Write the artifact that kdp_core's planner and the ROS node load. Raises ArtifactError."""
     require_replaceable(Path(path))
     config = policy.config
-    settings = json.loads(json.dumps(vars(config), default=str))
-    settings.pop("spec")
+    settings = {name: getattr(config, name) for name in _OWN}
     content = {
         "method": "kdp",
         "field": config.field,
