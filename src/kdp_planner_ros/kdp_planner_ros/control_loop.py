@@ -110,6 +110,7 @@ class ControlLoop:
             timeout_s=timeout_s or settings.goal_timeout_s,
             started_ns=time.monotonic_ns(),
             on_end=on_end,
+            hold_s=settings.success_hold_s,
         )
         self.goals.start(goal)
         self.controller.reset()

@@ -33,13 +33,18 @@ class GoalResult:
 
 @dataclass
 class Goal:
-    """A goal in the world frame; `tolerance` 0 = the task's own success rule, `timeout_s` 0 = none."""
+    """A goal in the world frame; `tolerance` 0 = the task's own success rule, `timeout_s` 0 = none.
+
+    `hold_s`: so long it must stay reached.
+    """
 
     position: np.ndarray
     tolerance: float
     timeout_s: float
     started_ns: int
     on_end: Callable[[GoalResult], None] | None = None
+    hold_s: float = 0.0
+    within_ns: int = 0
     distance: float = float("nan")
     plans: int = 0
 
@@ -69,13 +74,19 @@ class GoalKeeper:
         return self._finish(False, code, reason, now_ns)
 
     def reached(self, distance: float, task_success: bool, now_ns: int) -> GoalResult | None:
-        """Record the distance (m) of one cycle; ends the goal with success when it is within tolerance."""
+        """Record the distance (m) of one cycle; ends the goal once it has stayed within tolerance."""
         goal = self.current
         if goal is None:
             return None
         goal.distance = distance
         within = distance <= goal.tolerance if goal.tolerance > 0 else task_success
-        return self._finish(True, GoalCode.NONE, f"within {distance:.3f} m", now_ns) if within else None
+        if not within:
+            goal.within_ns = 0
+            return None
+        goal.within_ns = goal.within_ns or now_ns
+        if now_ns - goal.within_ns < goal.hold_s * 1e9:
+            return None
+        return self._finish(True, GoalCode.NONE, f"within {distance:.3f} m", now_ns)
 
     def check_timeout(self, now_ns: int) -> GoalResult | None:
         """End the goal as TIMEOUT when its time is up."""

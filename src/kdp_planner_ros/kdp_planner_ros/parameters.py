@@ -46,6 +46,9 @@ _DECLARED = {
     "goal_z": _Declared(1.0, "Height for goals with z = 0 (RViz's 2D goals), m.", 0.0, 100.0),
     "goal_tolerance": _Declared(0.0, "Distance that counts as reached, m; 0: the task's rule.", 0.0, 10.0),
     "goal_timeout_s": _Declared(60.0, "A goal ends as TIMEOUT after this, s; 0: never.", 0.0, 3600.0),
+    "success_hold_s": _Declared(
+        0.0, "So long a goal must stay reached before it has ended, s; the plan goes on.", 0.0, 60.0
+    ),
     "hold_s": _Declared(
         2.0, "After a goal ended, command the safe action for this long, s; then stop publishing.", 0.0, 600.0
     ),
@@ -82,6 +85,7 @@ class Settings:
     goal_z: float
     goal_tolerance: float
     goal_timeout_s: float
+    success_hold_s: float
     hold_s: float
     feedback_rate_hz: float
     marker_scale: float

@@ -23,6 +23,19 @@ def test_success_by_the_tasks_rule_and_by_tolerance():
     assert keeper.current is None
 
 
+def test_success_must_last_where_asked():
+    results, keeper = [], GoalKeeper()
+    goal = make(results)
+    goal.hold_s = 0.5
+    keeper.start(goal)
+    assert keeper.reached(0.1, True, 11 * S) is None
+    assert keeper.reached(0.1, True, 11 * S + S // 4) is None
+    assert keeper.reached(0.3, False, 11 * S + S // 3) is None  # slipped away: from the start
+    assert keeper.reached(0.1, True, 12 * S) is None
+    assert keeper.reached(0.1, True, 12 * S + S // 4) is None
+    assert keeper.reached(0.1, True, 12 * S + S // 2).success
+
+
 def test_timeout_after_its_time_only():
     results, keeper = [], GoalKeeper()
     keeper.start(make(results))
