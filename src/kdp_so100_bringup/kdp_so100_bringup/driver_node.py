@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import sys
 import time
 from collections.abc import Callable
 from typing import Any
@@ -129,11 +130,13 @@ class So100Driver(LifecycleNode):
         stop = self.settings.timeouts.stop
         if control.phases.powered and stop != "hold" and control.fresh_state() is not None:
             if stop == "rest" and control.phases.phase is not Phase.LOWERING:
-                self.get_logger().warning("lowering the arm before the port is closed")
+                self._report("info", "lowering the arm before the port is closed")
                 control.go_to_rest(time.monotonic())
             elif stop == "torque_off":
                 control.torque(False)
             while control.phases.phase is Phase.LOWERING and time.monotonic() < deadline:
+                if not control.link.connected:  # pulled meanwhile: nothing more can be done from here
+                    break
                 control.update(time.monotonic())
                 time.sleep(UPDATE_S)
         self.control = None
@@ -249,6 +252,9 @@ class So100Driver(LifecycleNode):
             self.control.servos.limits = self.settings.guards
 
     def _report(self, level: str, text: str) -> None:
+        if not self.context.ok():  # stopping: the log's topic is gone
+            print(text, file=sys.stderr)
+            return
         logger = self.get_logger()
         if level == "error":
             logger.error(text)
