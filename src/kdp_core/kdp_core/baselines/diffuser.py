@@ -8,6 +8,8 @@ entries), and of K samples the best scored is taken instead of guiding the sampl
 
 from __future__ import annotations
 
+from typing import Protocol
+
 import numpy as np
 import torch
 from torch import Tensor, nn
@@ -25,6 +27,22 @@ from kdp_core.windows import WindowBatch
 SLACK = 0.1
 
 
+class Denoiser(Protocol):
+    """A network that predicts x_0 or the noise."""
+
+    def time(self, time: Tensor) -> Tensor:
+        """Noise level t (…) to its embedding (…, W)."""
+        ...
+
+    def encode(self, condition: Tensor) -> Tensor:
+        """Condition (…, d) to what all steps of a sample share (…, E)."""
+        ...
+
+    def __call__(self, x: Tensor, time: Tensor, encoded: Tensor) -> Tensor:
+        """X (…, G, C), embedded time (…, 1, W), encoded condition (…, 1, E) -> (…, G, C)."""
+        ...
+
+
 class Diffuser(nn.Module):
     """Training loss and sampler of a denoiser. It diffuses x = (coordinates - shift) / spread.
 
@@ -38,7 +56,7 @@ class Diffuser(nn.Module):
     high: Tensor
     abar: Tensor
 
-    def __init__(self, network: DenoisingMlp | TemporalUnet, n: int, config: DiffuserConfig) -> None:
+    def __init__(self, network: Denoiser, n: int, config: DiffuserConfig) -> None:
         super().__init__()
         self.network = network
         self.config = config
@@ -128,7 +146,7 @@ class DiffuserModel(KdpModel):
         super().__init__(spec, size, components)
         self.config = config
         d_condition, n = len(self.condition_mean), self.d_coordinates
-        network: DenoisingMlp | TemporalUnet
+        network: Denoiser
         if config.network == "mlp":
             network = DenoisingMlp(d_condition, n, size)
         else:

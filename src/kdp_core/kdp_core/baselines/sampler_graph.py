@@ -63,10 +63,10 @@ class End(nn.Module):
     def forward(self, state: Tensor, context: Tensor, x: Tensor) -> tuple[Tensor, Tensor]:
         """State (1, d_s), context (1, d_c), x (K, C) -> windows (K, H, D), scores (K,)."""
         generator = self.model.generator
-        condition = self.model.condition(state, context)
-        coordinates = (x * generator.spread + generator.shift).unsqueeze(0)
-        windows = self.model.decode(coordinates, state, context)
-        return windows[0], self.model.scorer(coordinates, condition)[0]
+        scorer = self.model.scorer
+        coordinates = x * generator.spread + generator.shift
+        windows = self.model.decode(coordinates, state[0], context[0])
+        return windows, scorer.score(coordinates, scorer.encoder(self.model.condition(state, context)))
 
 
 def step_rows(generator: Diffuser) -> np.ndarray:

@@ -2,7 +2,8 @@
 
 Conditions c are uniform in [-1, 1]^4. Given c the data lie in two blobs of the plane, ``o + d`` (probability
 0.7) and ``o - d`` (0.3), both with noise 0.12. A small one-step generator is trained with each field on
-batches of 256 samples, then judged on conditions it has not seen.
+batches of 256 samples, then judged on conditions it has not seen. Beside them the same network as a diffusion
+model of 20 steps.
 
     python -m kdp_core.benchmarks.toy --json results/toy.json
 """
@@ -24,14 +25,14 @@ from torch import Tensor, nn
 from torch.optim.swa_utils import AveragedModel, get_ema_multi_avg_fn
 
 from kdp_core.benchmarks import long_format
+from kdp_core.benchmarks.toy_networks import LATENT, Generator, ToyDiffuser
 from kdp_core.drift import energy_field, field_loss, joint_field, kdp_field, mean_field
 from kdp_core.exceptions import ConfigError, KdpError
 
-Field = Literal["kdp", "joint", "energy", "mean"]
+Field = Literal["kdp", "joint", "energy", "mean", "diffuser"]
 Array = NDArray[np.float64]
 
 MAJOR, NOISE = 0.7, 0.12
-LATENT, WIDTH = 8, 128
 KEY_TEMPERATURE = 0.5
 # (conditions per batch, samples per condition, neighbours): 256 samples each
 BATCH: dict[str, tuple[int, int, int]] = {
@@ -39,6 +40,7 @@ BATCH: dict[str, tuple[int, int, int]] = {
     "joint": (16, 16, 16),
     "energy": (64, 4, 1),
     "mean": (256, 1, 16),
+    "diffuser": (256, 1, 1),
 }
 
 
@@ -48,8 +50,8 @@ class Args:
 
     json: Path
     """File to write (long format)."""
-    fields: tuple[Field, ...] = ("kdp", "joint", "energy", "mean")
-    """Drift fields to compare."""
+    fields: tuple[Field, ...] = ("kdp", "joint", "energy", "mean", "diffuser")
+    """Drift fields to compare, and diffusion."""
     seeds: tuple[int, ...] = (0, 1, 2)
     """Training seeds; the data and the held-out conditions are the same for all."""
     steps: int = 4000
@@ -80,26 +82,6 @@ def sample_data(rng: np.random.Generator, c: Array, samples: int) -> Array:
     is_major = rng.random((len(c), samples, 1)) < MAJOR
     centre = np.where(is_major, major[:, None], minor[:, None])
     return centre + NOISE * rng.standard_normal(centre.shape)
-
-
-class Generator(nn.Module):
-    """MLP 3 x 128 from noise (..., 8) and condition (..., 4) to a point (..., 2)."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.net = nn.Sequential(
-            nn.Linear(LATENT + 4, WIDTH),
-            nn.SiLU(),
-            nn.Linear(WIDTH, WIDTH),
-            nn.SiLU(),
-            nn.Linear(WIDTH, WIDTH),
-            nn.SiLU(),
-            nn.Linear(WIDTH, 2),
-        )
-
-    def forward(self, z: Tensor, c: Tensor) -> Tensor:
-        """Return one point for each pair of noise and condition."""
-        return self.net(torch.cat([z, c], dim=-1))
 
 
 class Bank:
@@ -140,7 +122,7 @@ def learning_rate(step: int, steps: int) -> float:
 def train(field: Field, bank: Bank, seed: int, args: Args, progress: Progress) -> nn.Module:
     """Return the averaged generator after ``args.steps`` steps with one field."""
     torch.manual_seed(seed)
-    generator = Generator()
+    generator = ToyDiffuser(bank.point) if field == "diffuser" else Generator()
     ema = AveragedModel(generator, multi_avg_fn=get_ema_multi_avg_fn(0.999 if args.steps >= 1000 else 0.9))
     optimiser = torch.optim.AdamW(generator.parameters(), lr=args.lr)
     schedule = torch.optim.lr_scheduler.LambdaLR(optimiser, lambda step: learning_rate(step, args.steps))
@@ -148,10 +130,14 @@ def train(field: Field, bank: Bank, seed: int, args: Args, progress: Progress) -
     bar = progress.add_task(f"{field} seed {seed}", total=args.steps)
     for _ in range(args.steps):
         anchor = torch.randint(len(bank.point), (conditions,))
-        c = bank.condition[anchor][:, None].expand(-1, samples, -1)
-        x = generator(torch.randn(conditions, samples, LATENT), c)
+        if isinstance(generator, ToyDiffuser):
+            loss = generator.loss(bank.condition[anchor], bank.point[anchor])
+        else:
+            c = bank.condition[anchor][:, None].expand(-1, samples, -1)
+            x = generator(torch.randn(conditions, samples, LATENT), c)
+            loss = field_loss(x, drift(field, x.detach(), bank, anchor))
         optimiser.zero_grad()
-        field_loss(x, drift(field, x.detach(), bank, anchor)).backward()
+        loss.backward()
         nn.utils.clip_grad_norm_(generator.parameters(), 1.0)
         optimiser.step()
         schedule.step()
@@ -174,7 +160,8 @@ def evaluate(generator: nn.Module, args: Args) -> dict[str, Array]:
     c = rng.uniform(-1.0, 1.0, (args.conditions, 4))
     major, minor = modes(c)
     y = sample_data(rng, c, args.samples)
-    z = torch.from_numpy(rng.standard_normal((args.conditions, args.samples, LATENT))).float()
+    latent = getattr(generator, "latent", LATENT)
+    z = torch.from_numpy(rng.standard_normal((args.conditions, args.samples, latent))).float()
     condition = torch.from_numpy(c).float()[:, None].expand(-1, args.samples, -1)
     x_t, y_t = generator(z, condition).double(), torch.from_numpy(y)
     x = x_t.numpy()
