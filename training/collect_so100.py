@@ -12,8 +12,8 @@ import tyro
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from kdp_core.cli import user_errors
-from kdp_core.sim.tabletop_collect import TabletopCollectOptions
 from kdp_core.sim.tabletop_dataset import collect_tabletop
+from kdp_core.sim.tabletop_options import TabletopCollectOptions
 
 
 @dataclass

@@ -13,6 +13,7 @@ from kdp_core.exceptions import ConfigError
 from kdp_core.files import load_yaml
 from kdp_core.ranges import at_least
 from kdp_core.sim.flight_collect import CollectOptions
+from kdp_core.sim.tabletop_options import TabletopCollectOptions
 from kdp_core.train_config import TrainConfig
 
 
@@ -23,7 +24,7 @@ class RunConfig:
     task: str = "flight"
     """Task by name; `generic` takes states and actions of any data set as they are."""
     data: str | None = None
-    """Minari id or path, LeRobotDataset folder, D4RL HDF5 file. Without it flight collects its own data."""
+    """Minari id or path, LeRobotDataset folder, D4RL HDF5 file. Without it robot tasks collect their own."""
     data_unit: Literal["rad", "deg", "normalized", "raw"] | None = None
     """Unit of the joints of a LeRobotDataset that does not say it (raw: leave the numbers as they are)."""
     calibration: Path | None = None
@@ -35,11 +36,13 @@ class RunConfig:
     threads: int = 2
     """PyTorch threads (results are reproducible for an equal number)."""
     horizon: int = 32
-    """Rows of a window (tasks generic and flight; flight with 1 row is behaviour cloning)."""
+    """Rows of a window (the shipped planners: flight 32, tabletop 16; 1 row is behaviour cloning)."""
     train: TrainConfig = field(default_factory=TrainConfig)
     """Training."""
     collect: CollectOptions = field(default_factory=CollectOptions)
-    """Data collection, if no data are given."""
+    """Data collection of task flight, if no data are given."""
+    demonstrations: TabletopCollectOptions = field(default_factory=TabletopCollectOptions)
+    """Data collection of tasks pick_place and stack, if no data are given."""
 
     def __post_init__(self) -> None:
         at_least(self, 1, "threads", "horizon")

@@ -21,6 +21,7 @@ from torch.utils.tensorboard import SummaryWriter
 from kdp_core import __version__
 from kdp_core.artifact import require_replaceable
 from kdp_core.datasets import Episodes, open_episodes
+from kdp_core.datasets.lerobot_format import INFO, UNIT_KEY
 from kdp_core.exceptions import ConfigError
 from kdp_core.export import export_artifact
 from kdp_core.model import KdpModel
@@ -28,10 +29,13 @@ from kdp_core.neighbourhood import Neighbourhood
 from kdp_core.prepare import Prepared, prepare
 from kdp_core.run_config import RunConfig
 from kdp_core.scorer import Pool, draw_pool, train_scorer
+from kdp_core.sim.flight_collect import CollectOptions
 from kdp_core.sim.flight_dataset import collect_flights
+from kdp_core.sim.tabletop_options import TabletopCollectOptions
 from kdp_core.tasks import Task, make_task
 from kdp_core.tasks.flight import FlightTask
 from kdp_core.tasks.generic import generic_task
+from kdp_core.tasks.tabletop import TabletopName, TabletopTask
 from kdp_core.train_config import TrainConfig
 from kdp_core.trainer import Progress as Step
 from kdp_core.trainer import Trainer
@@ -180,18 +184,7 @@ def _pool(model: KdpModel, prepared: Prepared, config: RunConfig, display: Displ
 def _data(config: RunConfig, display: Display) -> tuple[Prepared, Task]:
     data = config.data
     if data is None:
-        if config.task != "flight":
-            raise ConfigError(
-                f"data: task '{config.task}' collects no data by itself; give a data set with --data"
-            )
-        folder = config.out / "data" / "crazyflie-poles-v0"
-        if not _collected(folder, config):
-            with display.phase("collecting", config.collect.worlds) as update:
-                collect_flights(
-                    config.collect, folder, os.cpu_count() or 1, True,
-                    lambda done, total, flights: update(done, f"{done}/{total} worlds, {flights} flights"),
-                )  # fmt: skip
-        data = str(folder)
+        data = str(_collect(config, display))
     episodes = _open(config, data)
     task = _task(config, episodes)
     with display.phase("windows", 1) as update:
@@ -199,6 +192,32 @@ def _data(config: RunConfig, display: Display) -> tuple[Prepared, Task]:
             episodes, task, lambda done, total: update(done, f"{done}/{total} episodes", total)
         )
     return prepared, task
+
+
+def _collect(config: RunConfig, display: Display) -> Path:
+    """The task's own data in OUT/data, collected unless they are there already."""
+    processes = os.cpu_count() or 1
+    if config.task == "flight":
+        folder = config.out / "data" / "crazyflie-poles-v0"
+        if not _collected(folder / "data" / "metadata.json", config.collect):
+            with display.phase("collecting", config.collect.worlds) as update:
+                collect_flights(
+                    config.collect, folder, processes, True,
+                    lambda done, total, flights: update(done, f"{done}/{total} worlds, {flights} flights"),
+                )  # fmt: skip
+        return folder
+    if name := _tabletop(config):
+        from kdp_core.sim.tabletop_dataset import collect_tabletop  # MuJoCo, which no other task needs
+
+        folder, options = config.out / "data" / f"so100_{name}", config.demonstrations
+        if not _collected(folder / INFO, options):
+            with display.phase("collecting", options.episodes) as update:
+                collect_tabletop(
+                    name, options, folder, processes, True,
+                    lambda done, total, kept: update(done, f"{done}/{total} scenes, {kept} kept"),
+                )  # fmt: skip
+        return folder
+    raise ConfigError(f"data: task '{config.task}' collects no data by itself; give a data set with --data")
 
 
 def _open(config: RunConfig, data: str) -> Episodes:
@@ -212,16 +231,24 @@ def _task(config: RunConfig, episodes: Episodes) -> Task:
         return generic_task(episodes, config.horizon)
     if config.task == "flight":
         return FlightTask(horizon=config.horizon)
+    if name := _tabletop(config):
+        return TabletopTask(name, config.horizon)
     return make_task(config.task)
 
 
-def _collected(folder: Path, config: RunConfig) -> bool:
-    """Whether the folder holds a data set made with the same options."""
+def _tabletop(config: RunConfig) -> TabletopName | None:
+    names: tuple[TabletopName, ...] = ("pick_place", "stack")
+    return next((name for name in names if name == config.task), None)
+
+
+def _collected(metadata: Path, options: CollectOptions | TabletopCollectOptions) -> bool:
+    """Whether a data set's ``metadata`` says that it was made with the same options."""
     try:
-        made = json.loads((folder / "data" / "metadata.json").read_text())["collect_options"]
+        content = json.loads(metadata.read_text())
+        made = content.get(UNIT_KEY, content)["collect_options"]
     except (OSError, ValueError, KeyError):
         return False
-    return bool(made == json.loads(json.dumps(asdict(config.collect))))
+    return bool(made == json.loads(json.dumps(asdict(options))))
 
 
 def _neighbourhood(prepared: Prepared, config: RunConfig, display: Display) -> Neighbourhood:

@@ -18,6 +18,7 @@ from kdp_core.sim.so100_kinematics import grasp_from_above
 from kdp_core.sim.so100_model import KP, KV, TIMESTEP_S, so100_xml
 
 TaskName = Literal["pick_place", "stack"]
+_XYZW = [0, 1, 2, 4, 5, 6, 3]
 
 REACH_M = (0.13, 0.225)
 """Where cubes and goals lie: nearest and farthest from the pan axis."""
@@ -178,8 +179,8 @@ class So100Scene:
     @property
     def cube_poses(self) -> np.ndarray:
         """Poses (n, 7) of the cubes."""
-        rows = self.data.qpos[6:].reshape(self.n_cubes, 7)
-        return np.concatenate([rows[:, :3], np.roll(rows[:, 3:], -1, axis=1)], axis=1)
+        poses: np.ndarray = self.data.qpos[6:].reshape(self.n_cubes, 7)[:, _XYZW]
+        return poses
 
     @property
     def cube_speeds(self) -> np.ndarray:

@@ -171,10 +171,15 @@ def _servo(
     now = float(np.arctan2(frame[1, 2], frame[0, 2]))
     turn = 0.0 if yaw is None else float(np.clip(wrap(np.array(yaw - now)), -STEP_RAD, STEP_RAD))
     goal = point + step
-    solved = grasp_from_above(goal, np.array(now + turn), joints[4])
-    while not np.isfinite(solved).all():  # past the reach: keep to what can be reached, lower and nearer
-        goal = np.array([0.985 * goal[0], 0.985 * goal[1], max(goal[2] - 0.002, 0.012)])
+    for _ in range(20):
         solved = grasp_from_above(goal, np.array(now + turn), joints[4])
+        if np.isfinite(solved).all():
+            break
+        # Past the reach: keep to what can be reached, nearer, lower, with less roll.
+        goal = np.array([0.985 * goal[0], 0.985 * goal[1], max(goal[2] - 0.002, 0.012)])
+        turn *= 0.5
+    else:
+        solved = joints[:5].copy()
     if yaw is None:
         solved[4] = joints[4]
     jaw = joints[5] + np.clip(jaw_target - joints[5], -JAW_STEP_RAD, JAW_STEP_RAD)

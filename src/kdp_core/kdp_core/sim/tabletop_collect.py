@@ -1,4 +1,4 @@
-"""Expert demonstrations of the tabletop tasks: what was measured under disturbances, what the expert would do.
+"""Expert demonstrations of the tabletop tasks: states under disturbances, and what the expert would do there.
 
 Recorded are states that the disturbed arm visits with the expert's undisturbed answer to each (as in DART,
 Laskey et al. 2017), so that a planner sees how to come back from where its own errors lead.
@@ -7,54 +7,21 @@ Laskey et al. 2017), so that a planner sees how to come back from where its own 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 
 import numpy as np
 
 from kdp_core.datasets.episodes import Episode
 from kdp_core.datasets.lerobot_format import ENVIRONMENT, STATE
-from kdp_core.ranges import at_least, within
 from kdp_core.sim.so100 import Scene, So100Scene, TaskName
 from kdp_core.sim.so100_expert import TabletopExpert, draw_variant
 from kdp_core.sim.so100_geometry import CUBE_M
-from kdp_core.sim.tabletop_sensor import SensorNoise, measure
+from kdp_core.sim.tabletop_options import TabletopCollectOptions
+from kdp_core.sim.tabletop_sensor import measure
 from kdp_core.sim.tabletop_success import TabletopJudge
 
 TICK_STEPS = 10
 """Physics steps of 2 ms in a control cycle."""
 TICK_S = 0.02
-
-
-@dataclass(frozen=True)
-class TabletopCollectOptions:
-    """What is demonstrated."""
-
-    episodes: int = 1200
-    """Number of demonstrations."""
-    disturbance: float = 0.03
-    """Largest size of the slowly changing error added to the executed targets, rad; each episode draws its own."""
-    push: float = 0.25
-    """Probability per second of a burst in which the error is three times larger."""
-    slip: float = 0.05
-    """Probability per second that the jaw is forced open for a moment."""
-    move: float = 0.05
-    """Probability per second that the cube to be moved is put elsewhere nearby."""
-    other: float = 0.4
-    """Probability of the second of the two possible grasps."""
-    hold_s: float = 1.0
-    """Recorded time after success."""
-    limit_s: float = 12.0
-    """Longest episode; one that does not succeed by then is left out."""
-    noise: SensorNoise = field(default_factory=SensorNoise)
-    """Measurement noise of what is recorded."""
-    seed: int = 0
-    """Scenes are seeded seed * 1000003 + episode."""
-
-    def __post_init__(self) -> None:
-        at_least(self, 1, "episodes", prefix="collect.")
-        at_least(self, 0, "disturbance", "push", "slip", "move", "hold_s", "seed", prefix="collect.")
-        within(self, 0, 1, "other", prefix="collect.")
-        within(self, 1, 100, "limit_s", prefix="collect.")
 
 
 class Disturbance:
@@ -73,7 +40,7 @@ class Disturbance:
             self._burst = int(rng.integers(10, 40))
         if rng.random() < options.slip * TICK_S:
             self._slip = int(rng.integers(8, 20))
-        size = self._size * (3.0 if self._burst > 0 else 1.0)
+        size = self._size * (2.0 if self._burst > 0 else 1.0)
         self._burst, self._slip = max(0, self._burst - 1), max(0, self._slip - 1)
         self._error = 0.93 * self._error + np.sqrt(1 - 0.93**2) * size * rng.standard_normal(6)
         disturbed: np.ndarray = targets + self._error
@@ -87,7 +54,7 @@ def collect_episodes(
 ) -> Iterator[Episode]:
     """Demonstrations ``first`` to ``first + count - 1`` of a data set; failed ones are left out.
 
-    Episodes: observations ``observation.state`` (T, 6) rad and ``observation.environment_state`` (T, 7 n + 3),
+    Episodes: observations ``observation.state`` (T, 6) and ``observation.environment_state`` (T, 7 n + 3),
     actions (T, 6) joint targets of the expert, rewards = progress of the cube towards its goal, m.
     """
     simulator = So100Scene(2 if task == "stack" else 1)

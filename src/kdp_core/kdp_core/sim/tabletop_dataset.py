@@ -15,7 +15,8 @@ from kdp_core.datasets.lerobot_writer import write_lerobot
 from kdp_core.exceptions import ConfigError, DataError
 from kdp_core.sim.so100 import TaskName
 from kdp_core.sim.so100_geometry import JOINTS
-from kdp_core.sim.tabletop_collect import TICK_S, TabletopCollectOptions, collect_episodes
+from kdp_core.sim.tabletop_collect import TICK_S, collect_episodes
+from kdp_core.sim.tabletop_options import TabletopCollectOptions
 
 CHUNK_EPISODES = 20
 SENTENCE = {

@@ -2,29 +2,12 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-
 import numpy as np
 
-from kdp_core.ranges import at_least
 from kdp_core.sim.so100 import So100Scene
+from kdp_core.sim.tabletop_options import SensorNoise
 
 TICK_RAD = 2.0 * np.pi / 4096
-
-
-@dataclass(frozen=True)
-class SensorNoise:
-    """Standard deviations of the measurement noise, independent in each cycle."""
-
-    joint_ticks: float = 0.5
-    """Joint positions, encoder ticks (4096 a turn)."""
-    cube_m: float = 0.001
-    """Cube positions along each axis."""
-    cube_rad: float = 0.0175
-    """Cube orientations about each axis."""
-
-    def __post_init__(self) -> None:
-        at_least(self, 0, "joint_ticks", "cube_m", "cube_rad")
 
 
 def measure(

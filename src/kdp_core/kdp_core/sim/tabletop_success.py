@@ -17,9 +17,9 @@ HELD_STEPS = 10
 class TabletopJudge:
     """Judges one episode; ``update`` once per control cycle.
 
-    Pick-place: the cube was carried more than 3 cm, is within 3 cm of the goal, slower than 1 cm/s, the jaw is
-    open. Stacking: the upper cube rests on the lower one (centres within 1.5 cm, height within 6 mm), both are
-    slower than 1 cm/s, the jaw is open and no finger touches them.
+    Pick-place: the cube was carried more than 3 cm, is within 3 cm of the goal, slower than 1 cm/s, the jaw
+    is open. Stacking: the upper cube rests on the lower one (centres within 1.5 cm, height within 6 mm), both
+    are slower than 1 cm/s, the jaw is open and no finger touches them.
     """
 
     def __init__(self, task: TaskName, scene: Scene) -> None:
