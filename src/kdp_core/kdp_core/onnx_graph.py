@@ -7,6 +7,7 @@ import tempfile
 import warnings
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 import onnx
 import torch
@@ -53,3 +54,34 @@ def without_traces(graph: onnx.ModelProto) -> onnx.ModelProto:
         del holder.metadata_props[:]
         holder.ClearField("doc_string")
     return graph
+
+
+def only_windows(graph: onnx.ModelProto) -> onnx.ModelProto:
+    """A planner's graph without the scorer: what only the scores need is left out."""
+    pruned = onnx.ModelProto()
+    pruned.CopyFrom(graph)
+    needed = {"windows"}
+    nodes = []
+    for node in reversed(graph.graph.node):
+        if needed.intersection(node.output):
+            nodes.append(node)
+            needed |= _read_by(node)
+    parts: tuple[tuple[Any, list[Any]], ...] = (
+        (pruned.graph.node, nodes[::-1]),
+        (pruned.graph.output, [v for v in graph.graph.output if v.name == "windows"]),
+        (pruned.graph.initializer, [v for v in graph.graph.initializer if v.name in needed]),
+    )
+    for part, kept in parts:
+        del part[:]
+        part.extend(kept)
+    return pruned
+
+
+def _read_by(node: onnx.NodeProto) -> set[str]:
+    """Names that a node reads, those that its inner graphs take from outside among them."""
+    names = set(node.input)
+    for attribute in node.attribute:
+        for inner in [attribute.g, *attribute.graphs]:
+            for part in inner.node:
+                names |= _read_by(part)
+    return names

@@ -57,6 +57,18 @@ class WindowSource(Protocol):
         ...
 
 
+def open_session(
+    onnx_bytes: bytes, threads: int, providers: tuple[str, ...] = ("CPUExecutionProvider",)
+) -> onnxruntime.InferenceSession:
+    """A session that leaves the processor alone between plans."""
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.inter_op_num_threads = 1
+    options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
+    return onnxruntime.InferenceSession(onnx_bytes, options, providers=list(providers))
+
+
 class Planner:
     """The exported generator and scorer behind ``propose`` and ``plan``.
 
@@ -66,18 +78,11 @@ class Planner:
     def __init__(
         self, artifact: Artifact, *, threads: int = 1, providers: tuple[str, ...] = ("CPUExecutionProvider",)
     ) -> None:
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
-        options.add_session_config_entry("session.intra_op.allow_spinning", "0")
         self.artifact = artifact
         self.spec = artifact.spec
         self.nfe = int(artifact.provenance.get("nfe", 1))
         try:
-            self._session = onnxruntime.InferenceSession(
-                artifact.onnx_bytes, options, providers=list(providers)
-            )
+            self._session = open_session(artifact.onnx_bytes, threads, providers)
             self.d_noise = int(self._session.get_inputs()[2].shape[1])
         except Exception as error:  # onnxruntime raises classes of its own for each kind of damage
             line = " ".join(str(error).split())[:200]
