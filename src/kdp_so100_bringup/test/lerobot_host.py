@@ -1,6 +1,7 @@
-"""A host program on lerobot's own motor bus and robot class, in a process of its own, run by lerobot's Python.
+"""A host program on lerobot's own motor bus and robot class, in a process of its own.
 
-Usage: lerobot_host.py PORT CALIBRATION_FOLDER. JSON calls on stdin, ``[name, argument...]``; answers on stdout.
+Usage: lerobot_host.py PORT CALIBRATION_FOLDER, with lerobot's Python. JSON calls on stdin,
+``[name, argument...]``; answers on stdout.
 """
 
 import json

@@ -1,7 +1,7 @@
 """A host program on Feetech's SDK, in a process of its own: JSON calls on stdin, JSON answers on stdout.
 
 Usage: servo_host.py PORT. Drives both packages that call themselves ``scservo_sdk``: feetech-servo-sdk, whose
-functions take the port, and ftservo-python-sdk, whose packet handler has it. Which one it is depends on the path.
+functions take the port, and ftservo-python-sdk, whose packet handler has it. The import path decides which.
 Each call is ``[name, argument...]``; the answer is what the SDK gives back, its error codes included.
 """
 
@@ -10,7 +10,12 @@ import sys
 
 import scservo_sdk as sdk
 
+PATIENCE_MS = (
+    800.0  # the SDKs wait 30 to 50 ms, within which a busy machine may not have run this process at all
+)
+
 port = sdk.PortHandler(sys.argv[1])
+port.setPacketTimeout = lambda _length: port.setPacketTimeoutMillis(PATIENCE_MS)
 SECOND = not hasattr(sdk, "PacketHandler")
 if SECOND:
     handler, bound = sdk.sms_sts(port), ()
@@ -26,6 +31,11 @@ def open():
 
 def baud(rate):
     return bool(port.setBaudRate(rate))
+
+
+def drain():
+    """Forget what has come: feetech-servo-sdk takes a late answer for that to its next question."""
+    port.ser.reset_input_buffer()
 
 
 def ping(servo):
@@ -76,7 +86,7 @@ def sync_write(address, data):
 
 CALLS = {
     f.__name__: f
-    for f in (open, baud, ping, read, write, write_only, reg_write, action, sync_read, sync_write)
+    for f in (open, baud, drain, ping, read, write, write_only, reg_write, action, sync_read, sync_write)
 }
 for line in sys.stdin:
     name, *arguments = json.loads(line)
