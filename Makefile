@@ -5,11 +5,12 @@ export PYTHON KDP_ROS
 IN = tools/run-in-workspace
 START = $(or $(shell command -v python3),$(PYTHON))
 
-.PHONY: help setup setup-train demo test lint train bench bench-flight clean distclean
+.PHONY: help setup setup-train lerobot-env demo test test-lerobot lint train bench bench-flight clean distclean
 
 help:
 	@echo "make demo          set up, then fly 3 flights with the shipped planner (no torch)"
 	@echo "make test          set up with torch, then ruff, mypy and every test"
+	@echo "make test-lerobot  install lerobot in an environment of its own and run the tests that use it"
 	@echo "make train         collect, train and export the flight planner"
 	@echo "make bench         the two-mode toy benchmark of the drift fields"
 	@echo "make bench-flight  60 flights over the whole ROS graph, with latencies"
@@ -23,11 +24,20 @@ setup:
 setup-train:
 	@$(START) tools/setup_workspace.py --train
 
+lerobot-env:
+	@$(START) tools/setup_lerobot_env.py
+
 demo: setup
 	@$(IN) python -m kdp_crazyflie_bringup.demo $(ARGS)
 
 test: lint
 	@OMP_NUM_THREADS=1 $(IN) python -m pytest $(ARGS)
+
+# Some tests call lerobot in its own environment, and the driver's run there themselves.
+test-lerobot: setup-train lerobot-env
+	@OMP_NUM_THREADS=1 $(IN) python -m pytest -k lerobot src training $(ARGS)
+	@PYTHONPATH=src/kdp_core:src/kdp_planner_ros:src/kdp_so100_bringup OMP_NUM_THREADS=1 \
+		.venv-lerobot/bin/python -m pytest -k lerobot src/kdp_so100_bringup/test/test_arm_link.py $(ARGS)
 
 lint: setup-train
 	@$(IN) ruff check .
@@ -49,4 +59,4 @@ clean:
 	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
 distclean: clean
-	rm -rf .venv
+	rm -rf .venv .venv-lerobot

@@ -137,6 +137,11 @@ def install(extra: str, ros: Ros, environment: dict[str, str]) -> None:
     ]
     command += ["-c", str(constraints_for(ros)), *lists]
     step.run(f"packages ({extra})", command, LOGS / f"pip-{extra}.log", environment, ROOT)
+    if extra == "train":
+        # Its package has the name of feetech-servo-sdk's: tests find it in a folder of its own.
+        aside = ["--no-deps", "--upgrade", "--target", str(VENV / "ftservo"), "ftservo-python-sdk"]
+        command = [*command[: command.index("-c") + 2], *aside]
+        step.run("packages (second servo SDK)", command, LOGS / "pip-ftservo.log", environment, ROOT)
 
 
 def build(ros: Ros, environment: dict[str, str]) -> None:
