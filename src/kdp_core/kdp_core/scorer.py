@@ -129,14 +129,19 @@ def _generate(
     model: KdpModel, batch: WindowBatch, rows: Tensor, samples: int, rng: torch.Generator
 ) -> Tensor:
     """Coordinates (N, M, C) of M generated windows under the conditions of the batch's rows (N,)."""
-    condition = model.condition(*_condition(batch, rows))
-    noise = torch.randn(len(rows), samples, model.d_noise, generator=rng)
+    condition = model.condition(*_condition(model, batch, rows))
+    noise = torch.randn(len(rows), samples, model.d_noise, generator=rng).to(condition.device)
     coordinates: Tensor = model.generator(noise, condition)
     return coordinates
 
 
-def _condition(batch: WindowBatch, rows: Tensor) -> tuple[Tensor, Tensor]:
-    return torch.from_numpy(batch.state[rows.numpy()]), torch.from_numpy(batch.context[rows.numpy()])
+def _condition(model: KdpModel, batch: WindowBatch, rows: Tensor) -> tuple[Tensor, Tensor]:
+    return _tensor(model, batch.state[rows.numpy()]), _tensor(model, batch.context[rows.numpy()])
+
+
+def _tensor(model: KdpModel, array: np.ndarray) -> Tensor:
+    """Where the model is; rows and noise are drawn on the CPU, so that a seed means the same everywhere."""
+    return torch.from_numpy(array).to(model.basis.device)
 
 
 def rank_correlation(a: Tensor, b: Tensor) -> float:
@@ -219,18 +224,18 @@ def _labelled(
     else:
         drawn = torch.randint(len(pool.rows), (n,), generator=rng)
         rows, generated = pool.rows[drawn], pool.coordinates[drawn]
-    state, context = _condition(batch, rows)
+    state, context = _condition(model, batch, rows)
     condition = model.condition(state, context)
     others = torch.randint(len(batch), (n, m // 4), generator=rng).numpy()
-    mismatched = model.encode(torch.from_numpy(batch.windows[others]))
+    mismatched = model.encode(_tensor(model, batch.windows[others]))
     spread = model.scorer.spread
     near = generated[:, : m // 2]
-    warped = near + 0.35 * spread * torch.randn(near.shape, generator=rng)
-    own = model.encode(torch.from_numpy(batch.windows[rows.numpy()]))[:, None]
+    warped = near + 0.35 * spread * torch.randn(near.shape, generator=rng).to(near.device)
+    own = model.encode(_tensor(model, batch.windows[rows.numpy()]))[:, None]
     coordinates = torch.cat([generated, mismatched, warped, own], dim=1)
     windows = model.decode(coordinates, state, context)
-    value = labeller.labels(windows.numpy(), batch.take(rows.numpy()))
-    return coordinates, condition, torch.from_numpy(value.astype(np.float32))
+    value = labeller.labels(windows.cpu().numpy(), batch.take(rows.numpy()))
+    return coordinates, condition, _tensor(model, value.astype(np.float32))
 
 
 @torch.no_grad()
@@ -238,10 +243,9 @@ def _returns(
     model: KdpModel, batch: WindowBatch, config: ScorerConfig, rng: torch.Generator
 ) -> tuple[Tensor, Tensor, Tensor]:
     """Noisy data windows with the value they carry."""
-    rows = torch.randint(len(batch), (config.conditions * config.samples,), generator=rng).numpy()
-    coordinates = model.encode(torch.from_numpy(batch.windows[rows]))[:, None]
-    coordinates = coordinates + config.input_noise * model.scorer.spread * torch.randn(
-        coordinates.shape, generator=rng
-    )
-    condition = model.condition(torch.from_numpy(batch.state[rows]), torch.from_numpy(batch.context[rows]))
-    return coordinates, condition, torch.from_numpy(batch.value[rows, None])
+    rows = torch.randint(len(batch), (config.conditions * config.samples,), generator=rng)
+    coordinates = model.encode(_tensor(model, batch.windows[rows.numpy()]))[:, None]
+    noise = torch.randn(coordinates.shape, generator=rng).to(coordinates.device)
+    coordinates = coordinates + config.input_noise * model.scorer.spread * noise
+    condition = model.condition(*_condition(model, batch, rows))
+    return coordinates, condition, _tensor(model, batch.value[rows.numpy(), None])

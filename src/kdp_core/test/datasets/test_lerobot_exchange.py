@@ -57,7 +57,7 @@ def exchanged(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, Mapping[s
         "PYTHONPATH": "",
     }
     command = [str(PYTHON), str(SIDE), str(ours), str(folder / "theirs"), str(folder / "result.npz")]
-    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=300)
+    done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=1200)
     assert done.returncode == 0, done.stderr[-3000:]
     return folder, np.load(folder / "result.npz")
 
