@@ -9,7 +9,7 @@ from torch import Tensor, nn
 from kdp_core.clamp import clamp_mask
 from kdp_core.generator import Generator, NetworkSize, Scorer
 from kdp_core.spec import Spec
-from kdp_core.windows import WindowBatch, window_scale
+from kdp_core.windows import MIN_STD, WindowBatch, window_scale
 
 
 def clamped_entries(spec: Spec) -> Tensor:
@@ -70,6 +70,10 @@ class KdpModel(nn.Module):
         n = spec.normaliser
         assert n is not None
         row_mean, row_std = window_scale(spec)
+        if (
+            spec.reference.any()
+        ):  # displacements grow along the window: each row gets its own scale in ``fit``
+            row_mean, row_std = (np.tile(v, (spec.horizon, 1)) for v in (row_mean, row_std))
         self.register_buffer("row_mean", torch.tensor(row_mean, dtype=torch.float32))
         self.register_buffer("row_std", torch.tensor(row_std, dtype=torch.float32))
         self.register_buffer(
@@ -103,14 +107,20 @@ class KdpModel(nn.Module):
         return 1
 
     def fit(self, batch: WindowBatch, components: int, sample: int = 20000, seed: int = 0) -> None:
-        """Fit the decoder to (a sample of) the data windows."""
+        """Fit the decoder (and the rows' scales where channels are relative) to a sample of the windows."""
         index = np.random.default_rng(seed).permutation(len(batch))[:sample]
+        if self.relative:
+            windows = torch.from_numpy(batch.windows[index])
+            windows = windows - windows[:, :1, : self.spec.d_state] @ self.reference
+            std = windows.std(dim=0, correction=0)
+            self.row_mean.copy_(windows.mean(dim=0))
+            self.row_std.copy_(torch.where(std < MIN_STD, torch.ones_like(std), std))
         flat = self.flatten(torch.from_numpy(batch.windows[index])).numpy().astype(np.float64)
         mean, basis, spread = fit_decoder(flat, components)
         self.mean.copy_(torch.from_numpy(mean))
         self.basis.copy_(torch.from_numpy(basis))
         scatter = torch.eye(self.clamped.numel())[(~self.clamped).flatten()]
-        row_mean, row_std = (v.repeat(self.spec.horizon) for v in (self.row_mean, self.row_std))
+        row_mean, row_std = (v.expand(self.clamped.shape).flatten() for v in (self.row_mean, self.row_std))
         self.decoder.copy_(self.basis @ scatter * row_std)
         self.offset.copy_(self.mean @ scatter * row_std + row_mean)
         for network in (self.generator, self.scorer):

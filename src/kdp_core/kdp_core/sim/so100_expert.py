@@ -8,6 +8,7 @@ follow funnels: the hand comes down as it comes into line, and goes sideways onl
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
@@ -22,8 +23,16 @@ RELEASE_RAD = 0.6
 CLOSED_RAD = -0.1
 CARRY_M = 0.085
 """Height of a carried cube's centre, and of the hand after a release."""
-BESIDE_M = 0.005
+BESIDE_M = 0.006
 """Gap left to the fixed finger while coming down."""
+APPROACH_FUNNEL_M = (0.005, 0.022)
+"""Off the grasp by so much the hand is all the way down, and all the way up."""
+PLACE_FUNNEL_M = {"pick_place": (0.006, 0.028), "stack": (0.0035, 0.02)}
+"""The same for the carried cube over its goal."""
+PLACED_M = {"pick_place": (0.009, 0.02), "stack": (0.005, 0.012)}
+"""The cube is at its goal: nearer than so to be let go, and nearer than so once it has been."""
+LOWER_M = 0.003
+"""Targets lie this much lower than where things touch, so that the hand arrives in spite of small errors."""
 STEP_M = 0.022
 """Farthest Cartesian target ahead of the hand; with the servos' lag of 0.09 s about 0.24 m/s."""
 STEP_RAD = 0.16
@@ -64,8 +73,8 @@ def draw_variant(
 class TabletopExpert:
     """Joint targets from exact joints, cube pose and goal."""
 
-    def __init__(self, variant: Variant) -> None:
-        self.variant = variant
+    def __init__(self, variant: Variant, task: Literal["pick_place", "stack"] = "pick_place") -> None:
+        self.variant, self.task = variant, task
 
     def action(
         self, joints: np.ndarray, cube: np.ndarray, goal: np.ndarray, holding_torque: np.ndarray
@@ -79,7 +88,7 @@ class TabletopExpert:
         away = float(np.hypot(left[0], left[1]))
         gripping = jaw < GRASP_JAW_RAD + 0.06
         inside = abs(along) < 0.013 and abs(width) < 0.011 and -0.010 < closing < 0.012
-        near_goal = 0.0045 if gripping and inside else 0.013
+        near_goal = PLACED_M[self.task][0 if gripping and inside else 1]
         if away < near_goal and abs(left[2]) < 0.005:
             target, yaw, jaw_target = self._release(point, frame, centre, jaw, inside)
         elif gripping and inside:
@@ -106,16 +115,16 @@ class TabletopExpert:
         spot = cube[:3] - beside * np.array([np.cos(yaw), np.sin(yaw), 0.0])
         slack = 1.7 if jaw < OPEN_RAD - 0.12 else 1.0
         placed = (
-            abs(along) < 0.004 * slack
-            and abs(width) < 0.004 * slack
-            and -0.004 < closing < 0.009
-            and abs(turn) < 0.12 * slack
+            -0.008 < along < 0.005 * slack
+            and abs(width) < 0.006 * slack
+            and -0.005 < closing < 0.012
+            and abs(turn) < 0.15 * slack
         )
         if placed:
             return spot, yaw, CLOSED_RAD
         off = float(np.hypot(*(spot - point)[:2])) + 0.03 * abs(turn)
         off += 0.08 * max(0.0, OPEN_RAD - 0.15 - jaw)  # open before coming down
-        height = spot[2] + self.variant.hover_m * np.clip((off - 0.003) / 0.017, 0.0, 1.0)
+        height = spot[2] - LOWER_M + self.variant.hover_m * _funnel(off, APPROACH_FUNNEL_M)
         target = _over(point, spot, height, height - point[2])
         return target, yaw, OPEN_RAD
 
@@ -130,7 +139,7 @@ class TabletopExpert:
     ) -> tuple[np.ndarray, float | None, float]:
         """Lift, go over, let down."""
         goal = centre + left
-        height = goal[2] + (CARRY_M - goal[2]) * np.clip((away - 0.003) / 0.017, 0.0, 1.0)
+        height = goal[2] - LOWER_M + (CARRY_M - goal[2]) * _funnel(away, PLACE_FUNNEL_M[self.task])
         grip = float(np.clip((GRASP_JAW_RAD + 0.05 - jaw) / 0.03, 0.0, 1.0))
         below = height - centre[2]
         target = _over(point, point + left, point[2] + below, below)
@@ -145,6 +154,11 @@ class TabletopExpert:
         spot = centre - BESIDE_M * opened * np.array([np.cos(yaw), np.sin(yaw), 0.0])
         height = centre[2] if inside and jaw < 0.42 else max(CARRY_M, centre[2] + 0.04)
         return np.array([spot[0], spot[1], height]), None, RELEASE_RAD
+
+
+def _funnel(off: float, between: tuple[float, float]) -> float:
+    """0 nearer than the first distance, 1 farther than the second."""
+    return float(np.clip((off - between[0]) / (between[1] - between[0]), 0.0, 1.0))
 
 
 def _over(point: np.ndarray, spot: np.ndarray, height: float, below: float) -> np.ndarray:

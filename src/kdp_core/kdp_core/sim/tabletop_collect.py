@@ -71,7 +71,7 @@ def _demonstrate(
     rng = np.random.default_rng([scene.seed, 200])
     simulator.reset(scene)
     judge, disturbance = TabletopJudge(task, scene), Disturbance(options, rng)
-    expert = TabletopExpert(draw_variant(scene.joints, scene.cubes[0], rng, options.other))
+    expert = TabletopExpert(draw_variant(scene.joints, scene.cubes[0], rng, options.other), task)
     states, environments, actions, distances = [], [], [], []
     left, moved, lost = None, 0, False
     for _ in range(round(options.limit_s / TICK_S)):

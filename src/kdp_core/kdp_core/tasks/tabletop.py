@@ -26,6 +26,8 @@ if TYPE_CHECKING:
 TabletopName = Literal["pick_place", "stack"]
 CUBES = {"pick_place": 1, "stack": 2}
 HORIZON = 16
+STRIDE = 3
+"""Control cycles of 20 ms between two rows of a window."""
 PLACE_TOLERANCE_M = 0.03
 STACK_TOLERANCE_M = 0.015
 STACK_HEIGHT_TOLERANCE_M = 0.006
@@ -42,7 +44,7 @@ def tabletop_spec(name: TabletopName, horizon: int = HORIZON) -> Spec:
         name=f"so100-{name.replace('_', '-')}",
         task=name,
         rate_hz=50.0,
-        stride=5,
+        stride=STRIDE,
         horizon=horizon,
         state=(Channel(name="joints", unit="rad", size=6, relative_to="joints"),),
         action=(

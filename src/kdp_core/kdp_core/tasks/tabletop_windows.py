@@ -70,7 +70,7 @@ class TabletopLabels:
 
     def __init__(self, batch: WindowBatch, spec: Spec) -> None:
         relative = batch.windows - batch.windows[:, :1, :6].repeat(2, axis=-1)
-        self._scale = relative.std(axis=(0, 1)).astype(np.float32)
+        self._scale = np.maximum(relative.std(axis=0), 0.01).astype(np.float32)
         joints = np.array([1.0] * 5 + [2.0], np.float32)
         self._weight = np.tile(joints / joints.sum(), 2) / 2.0
 

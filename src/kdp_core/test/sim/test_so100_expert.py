@@ -34,7 +34,7 @@ def test_it_succeeds_in_random_scenes(task: str, cubes: int) -> None:
         scene = Scene.random(task, 100 + seed)
         simulator.reset(scene)
         variant = draw_variant(scene.joints, scene.cubes[0], np.random.default_rng(seed))
-        times.append(run(task, scene, simulator, TabletopExpert(variant)))
+        times.append(run(task, scene, simulator, TabletopExpert(variant, task)))
     assert None not in times
 
 

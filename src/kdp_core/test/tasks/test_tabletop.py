@@ -10,7 +10,7 @@ from kdp_core.sim.so100 import Scene
 from kdp_core.sim.so100_geometry import CUBE_M, HIGH_RAD, LOW_RAD
 from kdp_core.sim.so100_kinematics import grasp_from_above, hand_frame
 from kdp_core.tasks import check_inputs, make_task
-from kdp_core.tasks.tabletop import TabletopTask
+from kdp_core.tasks.tabletop import STRIDE, TabletopTask
 from kdp_core.tasks.tabletop_windows import OFFSET_ROWS, TabletopLabels, tabletop_windows
 from kdp_core.windows import check_windows
 
@@ -103,8 +103,8 @@ def test_windows_begin_every_few_rows_and_hold_at_the_end(name: str) -> None:
     assert len(batch) == -(-60 // OFFSET_ROWS)
     joints = episode.channels()[STATE]
     row = 2 * OFFSET_ROWS
-    np.testing.assert_array_equal(batch.windows[2, :3, :6], joints[[row, row + 5, row + 10]])
-    np.testing.assert_array_equal(batch.windows[2, 1, 6:], episode.actions[row + 5])
+    np.testing.assert_array_equal(batch.windows[2, :3, :6], joints[[row, row + STRIDE, row + 2 * STRIDE]])
+    np.testing.assert_array_equal(batch.windows[2, 1, 6:], episode.actions[row + STRIDE])
     np.testing.assert_array_equal(batch.windows[-1, 1:], np.tile(batch.windows[-1, 1], (15, 1)))
     environment = episode.channels()[ENVIRONMENT][row]
     given = {
