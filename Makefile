@@ -1,19 +1,21 @@
 # One command per thing a newcomer wants; each sets up what it needs first and does nothing twice.
 # PYTHON=/path/to/python chooses the interpreter (3.11 to 3.13), KDP_ROS=kilted another ROS for the wheels,
-# ARGS="..." is handed on to the program of train, bench, bench-flight, demo and test (pytest).
+# ARGS="..." is handed on to the program of train, bench, bench-flight, bench-arm, demo, demo-arm and test (pytest).
 export PYTHON KDP_ROS
 IN = tools/run-in-workspace
 START = $(or $(shell command -v python3),$(PYTHON))
 
-.PHONY: help setup setup-train lerobot-env demo test test-lerobot lint train bench bench-flight clean distclean
+.PHONY: help setup setup-train lerobot-env demo demo-arm test test-lerobot lint train bench bench-flight bench-arm clean distclean
 
 help:
 	@echo "make demo          set up, then fly 3 flights with the shipped planner (no torch)"
+	@echo "make demo-arm      set up, then 3 pick-place and 1 stacking episode of a simulated SO-100 (no torch)"
 	@echo "make test          set up with torch, then ruff, mypy and every test"
 	@echo "make test-lerobot  install lerobot in an environment of its own and run the tests that use it"
 	@echo "make train         collect, train and export the flight planner"
 	@echo "make bench         the two-mode toy benchmark of the drift fields"
 	@echo "make bench-flight  60 flights over the whole ROS graph, with latencies"
+	@echo "make bench-arm     60 arm episodes over the whole ROS graph (ARGS=\"--task stack\" for stacking)"
 	@echo "make lint          ruff and mypy only"
 	@echo "make setup         .venv and colcon build (setup-train: with torch)"
 	@echo "make clean         remove build products (distclean: and .venv)"
@@ -47,12 +49,18 @@ lint: setup-train
 train: setup-train
 	@$(IN) python training/train_kdp.py --config training/configs/crazyflie.yaml $(ARGS)
 
+demo-arm: setup
+	@$(IN) python -m kdp_so100_bringup.demo $(ARGS)
+
 bench: setup-train
 	@mkdir -p out/bench
 	@$(IN) python -m kdp_core.benchmarks.toy --json out/bench/toy.json $(ARGS)
 
 bench-flight: setup
 	@$(IN) python -m kdp_crazyflie_bringup.bench_flight $(ARGS)
+
+bench-arm: setup
+	@$(IN) python -m kdp_so100_bringup.bench_arm $(ARGS)
 
 clean:
 	rm -rf build install log out/log
