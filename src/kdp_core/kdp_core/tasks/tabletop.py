@@ -106,10 +106,11 @@ def tabletop_spec(name: TabletopName, horizon: int = HORIZON) -> Spec:
 
 @dataclass(frozen=True)
 class TabletopCosts:
-    """Weights of the ranking cost (see ``TabletopTask.costs``)."""
+    """Weights and limits of the ranking cost (see ``TabletopTask.costs``)."""
 
-    distance: float = 1.0
-    jump: float = 0.5
+    table: float = 50.0
+    """Cost per metre that the grasp point is planned below ``lowest_m``, mean over the window."""
+    lowest_m: float = 0.008
     largest_jump_rad: float = 0.6
 
 
@@ -155,20 +156,18 @@ class TabletopTask:
     def costs(
         self, windows: np.ndarray, inputs: Inputs, progress_weight: float = 1.0
     ) -> tuple[np.ndarray, np.ndarray]:
-        """Ranking cost (K,): way left to the cube (to the goal while it is held), and jumps of the command.
+        """Ranking cost (K,): planning into the table. Progress is left to the learned score.
 
-        A plan is valid if it is finite and its first target is near the present joints.
+        A way measured in metres would rank plans that hurry over those that stop to grasp or let go, so
+        ``progress_weight`` has nothing to scale. A plan is valid if it is finite, begins near the present
+        joints and leaves the tips of the fingers above the table.
         """
-        joints, cube = inputs["joints"], self._cube(inputs)
-        point = hand_frame(joints)[0]
-        held = joints[5] < OPEN_RAD and np.linalg.norm(cube[:3] - point) < 0.5 * CUBE_M
-        aim = self.target(inputs) if held else cube[:3]
-        paths = self.paths(windows, inputs)
-        left = np.linalg.norm(paths[..., :2] - aim[:2], axis=-1)
-        jump = np.abs(windows[:, 0, 6:] - joints).max(axis=1)
-        cost = progress_weight * self.weights.distance * left.mean(axis=1) + self.weights.jump * jump
-        finite = np.isfinite(cost)
-        return np.where(finite, cost, np.inf), finite & (jump < self.weights.largest_jump_rad)
+        height = self.paths(windows, inputs)[..., 2]
+        jump = np.abs(windows[:, 0, 6:] - inputs["joints"]).max(axis=1)
+        cost = self.weights.table * np.maximum(self.weights.lowest_m - height, 0.0).mean(axis=1)
+        finite = np.isfinite(cost) & np.isfinite(jump)
+        valid = finite & (jump < self.weights.largest_jump_rad) & (height[:, :3].min(axis=1) > 0.0)
+        return np.where(finite, cost, np.inf), valid
 
     def labeller(self, batch: WindowBatch) -> TabletopLabels:
         """What the scorer learns (``kdp_core.tasks.tabletop_windows``)."""

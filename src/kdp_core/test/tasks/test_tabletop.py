@@ -71,20 +71,25 @@ def test_success_needs_place_and_open_jaw() -> None:
         assert not task.success(given)
 
 
-def test_costs_prefer_the_way_to_the_cube_and_refuse_jumps() -> None:
+def test_costs_keep_plans_out_of_the_table_and_refuse_jumps() -> None:
     task, given = make_task("pick_place"), inputs_of("pick_place", 7)
     cube = given["cubes"][0, :3]
     yaw = np.arctan2(cube[1], cube[0])
-    over = np.array([*grasp_from_above(cube + np.array([0, 0, 0.05]), yaw), given["joints"][5]])
     share = np.linspace(0.0, 1.0, 16)[:, None]
-    there = given["joints"] + share * (over - given["joints"])
-    back = given["joints"] - 0.3 * share * (over - given["joints"])
-    wild = there + np.array([1.0, 0, 0, 0, 0, 0])
+
+    def to(height: float) -> np.ndarray:
+        end = np.array([*grasp_from_above(np.array([*cube[:2], height]), yaw), given["joints"][5]])
+        return given["joints"] + share * (end - given["joints"])
+
+    wild = to(0.03) + np.array([1.0, 0, 0, 0, 0, 0])
     broken = np.full((16, 6), np.nan)
-    windows = np.stack([np.concatenate([w, w], axis=1) for w in (there, back, wild, broken)])
+    windows = np.stack([np.concatenate([w, w], axis=1) for w in (to(0.03), to(0.004), wild, broken)])
     cost, valid = task.costs(windows, given)
-    assert cost[0] < cost[1] and valid.tolist() == [True, True, False, False]
-    np.testing.assert_allclose(task.paths(windows[:1], given)[0], hand_frame(there)[0])
+    assert cost[0] == 0.0 < cost[1] and valid.tolist() == [True, True, False, False]
+    below = np.repeat(to(-0.02)[-1:], 16, axis=0)
+    under = {**given, "joints": below[0]}
+    assert not task.costs(np.concatenate([below, below], axis=1)[None], under)[1][0]
+    np.testing.assert_allclose(task.paths(windows[:1], given)[0], hand_frame(to(0.03))[0])
 
 
 def test_holding_is_safe_and_tracking_follows_the_states() -> None:
