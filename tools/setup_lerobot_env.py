@@ -1,7 +1,7 @@
 """Set up .venv-lerobot: lerobot in an environment of its own. Called by ``make lerobot-env``.
 
 lerobot's requirements contradict this project's (it wants an older torch), so it never enters .venv. Does
-nothing when the environment is up to date. Environment: LEROBOT_PYTHON or PYTHON (interpreter), pip's variables.
+nothing when it is up to date. Environment: LEROBOT_PYTHON or PYTHON (interpreter), pip's own variables.
 """
 
 from __future__ import annotations

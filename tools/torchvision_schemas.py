@@ -3,8 +3,8 @@
 lerobot imports torchvision for images. PyPI's torchvision has operators built for PyPI's torch with CUDA;
 beside a CPU build of torch they do not load, and the import fails with "operator torchvision::nms does not
 exist". States and actions need none of them: it is enough that the two schemas which the import looks up are
-declared. `setup_lerobot_env.py` copies this file into the environment, only where it is needed, and has Python
-load it.
+declared. `setup_lerobot_env.py` copies this file into the environment, only where it is needed, and makes
+Python load it.
 """
 
 from __future__ import annotations

@@ -45,6 +45,6 @@ def host(script, *arguments, python=sys.executable, env=None):
         finally:
             child.stdin.close()
             try:
-                child.wait(10)
+                child.wait(3)
             except subprocess.TimeoutExpired:
                 child.kill()

@@ -13,11 +13,25 @@ from lerobot.motors.feetech import FeetechMotorsBus
 from lerobot.robots.so_follower import SO100Follower, SO100FollowerConfig
 
 NAMES = ("shoulder_pan", "shoulder_lift", "elbow_flex", "wrist_flex", "wrist_roll", "gripper")
+PATIENCE_MS = 800.0  # lerobot waits 50 ms, within which a busy machine may not have run this process at all
 port, folder = sys.argv[1], Path(sys.argv[2])
-bus = FeetechMotorsBus(
-    port, {name: Motor(i, "sts3215", MotorNormMode.DEGREES) for i, name in enumerate(NAMES, 1)}
-)
-robot = None
+bus = robot = None
+
+
+def patient(bus):
+    handler = bus.port_handler
+    handler.setPacketTimeout = lambda _length: handler.setPacketTimeoutMillis(PATIENCE_MS)
+    return bus
+
+
+def start():
+    """Forget what was connected and make a new bus."""
+    global bus, robot
+    for old in (bus, robot.bus if robot else None):
+        if old is not None and old.is_connected:
+            old.port_handler.closePort()
+    motors = {name: Motor(i, "sts3215", MotorNormMode.DEGREES) for i, name in enumerate(NAMES, 1)}
+    bus, robot = patient(FeetechMotorsBus(port, motors)), None
 
 
 def connect():
@@ -31,10 +45,6 @@ def disconnect(torque_off=True):
 
 def broadcast_ping():
     return bus.broadcast_ping()
-
-
-def scan():
-    return {str(rate): ids for rate, ids in FeetechMotorsBus.scan_port(port).items()}
 
 
 def read_calibration():
@@ -78,6 +88,7 @@ def follower(calibrate):
     """Connect SO100Follower with the calibration file so100.json of the folder."""
     global robot
     robot = SO100Follower(SO100FollowerConfig(port=port, id="so100", calibration_dir=folder))
+    patient(robot.bus)
     robot.connect(calibrate=calibrate)
     return robot.is_calibrated
 
@@ -97,8 +108,9 @@ def leave():
 CALLS = {
     f.__name__: f
     for f in (
-        connect, disconnect, broadcast_ping, scan, read_calibration, write_calibration, set_half_turn_homings,
-        enable_torque, disable_torque, read, write, sync_read, sync_write, follower, observe, act, leave,
+        start, connect, disconnect, broadcast_ping, read_calibration, write_calibration,
+        set_half_turn_homings, enable_torque, disable_torque, read, write, sync_read, sync_write,
+        follower, observe, act, leave,
     )
 }  # fmt: skip
 print(json.dumps("ready"), flush=True)
