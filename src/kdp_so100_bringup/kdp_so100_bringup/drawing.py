@@ -9,6 +9,7 @@ from __future__ import annotations
 import itertools
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 from matplotlib.axes import Axes
@@ -32,15 +33,16 @@ class Camera:
 
     def project(self, points: NDArray[np.float64]) -> tuple[NDArray[np.float64], NDArray[np.float64]]:
         """Points (…, 3) to the picture (…, 2), x right and y up, and their depth (…) m."""
-        eye, target = np.array(self.eye), np.array(self.target)
-        ahead = (target - eye) / np.linalg.norm(target - eye)
+        seen = (np.asarray(points) - self.eye) @ self._axes
+        return self.zoom * seen[..., :2] / seen[..., 2:], seen[..., 2]
+
+    @cached_property
+    def _axes(self) -> NDArray[np.float64]:
+        """Right, up and ahead as columns."""
+        ahead = np.subtract(self.target, self.eye)
         right = np.cross(ahead, [0.0, 0.0, 1.0])
-        right /= np.linalg.norm(right)
         up = np.cross(right, ahead)
-        relative = np.asarray(points) - eye
-        depth = relative @ ahead
-        flat = np.stack([relative @ right, relative @ up], axis=-1)
-        return self.zoom * flat / depth[..., None], depth
+        return np.stack([v / np.linalg.norm(v) for v in (right, up, ahead)], axis=-1)
 
 
 def faces(shape: Shape) -> list[NDArray[np.float64]]:
