@@ -74,8 +74,16 @@ def test_a_short_run_already_separates_joint_from_mean(tmp_path: Path) -> None:
     assert value["joint", "energy_distance"] < 0.5 * value["mean", "energy_distance"]
 
 
+def test_a_short_run_of_diffusion_already_beats_the_mean(tmp_path: Path) -> None:
+    """Its variance is far from right after so few steps, and its samples are no copies of the mean."""
+    rows = toy.run(arguments(tmp_path, fields=("diffuser", "mean"), seeds=(0,), steps=300), CONSOLE)
+    value = {(row["method"], row["metric"]): row["value"] for row in rows}
+    assert value["diffuser", "variance_ratio"] > 0.5 > 0.05 > value["mean", "variance_ratio"]
+    assert value["diffuser", "energy_distance"] < 0.7 * value["mean", "energy_distance"]
+
+
 def test_runs_repeat_exactly(tmp_path: Path) -> None:
-    args = arguments(tmp_path, fields=("energy", "kdp"), seeds=(4,), steps=5)
+    args = arguments(tmp_path, fields=("energy", "kdp", "diffuser"), seeds=(4,), steps=5)
     assert toy.run(args, CONSOLE) == toy.run(args, CONSOLE)
 
 
