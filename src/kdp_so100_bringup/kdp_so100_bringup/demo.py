@@ -14,6 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from rich import box
 from rich.console import Console
 from rich.live import Live
 from rich.table import Table
@@ -109,19 +110,18 @@ def progress_line(text: str, seed: int, seconds: float, progress: Progress) -> T
 
 
 def results_table(results: list[EpisodeResult]) -> Table:
-    """One row per episode."""
-    table = Table(title="Simulated SO-100, scored from the simulator's truth")
-    latency = "p50 / p99, ms"
+    """One row per episode; fits a terminal of 80 columns."""
+    table = Table(title="Simulated SO-100, scored from the simulator's truth", box=box.SIMPLE_HEAD)
+    latency = "p50/p99 ms"
     for name in (
-        "episode",
+        "",
         "task",
         "scene",
         "result",
         "time",
-        "left",
         "replan",
         f"planner\n{latency}",
-        f"end to end\n{latency}",
+        f"end-to-end\n{latency}",
     ):
         table.add_column(name, justify="left" if name in ("task", "result") else "right")
     for result in results:
@@ -132,7 +132,6 @@ def results_table(results: list[EpisodeResult]) -> Table:
             str(result.seed),
             Text("success", "green") if result.success else Text(result.reason, "red"),
             f"{result.tts_s:.1f} s" if result.tts_s is not None else "-",
-            f"{1000 * result.final_distance_m:.0f} mm",
             f"{result.replan_hz:.1f} Hz" if result.replan_hz is not None else "-",
             _pair(row["planner_ms"]),
             _pair(row["e2e_ms"]),
@@ -245,7 +244,7 @@ def main(argv: list[str] | None = None) -> int:
 def _pair(quantiles: dict[str, Any]) -> str:
     if not quantiles["n"]:
         return "-"
-    return f"{quantiles['p50']:.2f} / {quantiles['p99']:.2f}"
+    return f"{quantiles['p50']:.1f}/{quantiles['p99']:.1f}"
 
 
 if __name__ == "__main__":
