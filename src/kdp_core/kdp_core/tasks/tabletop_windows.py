@@ -21,6 +21,10 @@ OFFSET_ROWS = 3
 """Recorded frames between the beginnings of two windows."""
 LABEL_SCALE = 0.5
 """Distance from the demonstration, in units of the windows' spread, at which a window is worth half."""
+GETTING_ON = 0.7
+"""Worth of making the whole demonstrated motion."""
+STILL = 0.2
+"""Motion, in the same units, that is no more than waiting."""
 
 
 def tabletop_windows(episode: Episode, task: TabletopTask) -> WindowBatch:
@@ -62,21 +66,27 @@ def tabletop_windows(episode: Episode, task: TabletopTask) -> WindowBatch:
 
 
 class TabletopLabels:
-    """How near a window stays to what was demonstrated from this very condition.
+    """How near a window stays to what was demonstrated from this very condition, and whether it gets on.
 
-    The value falls from 1 to 0 and saturates with the distance, so that a window between two ways of doing it
-    is worth less than either. The jaw counts as much as the other joints together.
+    The nearness falls from 1 to 0 and saturates with the distance, so that a window between two ways of doing
+    it is worth less than either. Getting on is the share of the demonstrated motion that the window makes:
+    where demonstrations wait a little before they go on, the nearest window on average waits, and whoever
+    replans from there waits for ever. The jaw counts as much as the other joints together.
     """
 
     def __init__(self, batch: WindowBatch, spec: Spec) -> None:
         relative = batch.windows - batch.windows[:, :1, :6].repeat(2, axis=-1)
-        self._scale = np.maximum(relative.std(axis=0), 0.01).astype(np.float32)
         joints = np.array([1.0] * 5 + [2.0], np.float32)
-        self._weight = np.tile(joints / joints.sum(), 2) / 2.0
+        weight = np.tile(joints / joints.sum(), 2) / (2.0 * spec.horizon)
+        self._scale = (np.sqrt(weight) / np.maximum(relative.std(axis=0), 0.01)).astype(np.float32)
 
     def labels(self, windows: np.ndarray, conditions: WindowBatch) -> np.ndarray:
         """Windows (N, M, H, 12) under N conditions to (N, M) values."""
-        off = (windows - conditions.windows[:, None]) / self._scale
-        distance = np.sqrt((np.square(off) * self._weight).sum(axis=-1).mean(axis=-1))
-        value: np.ndarray = LABEL_SCALE / (LABEL_SCALE + distance)
+        demonstrated = conditions.windows[:, None]
+        start = np.tile(demonstrated[:, :, :1, :6], 2)
+        off = (windows - demonstrated) * self._scale
+        distance = np.sqrt(np.square(off).sum(axis=(-2, -1)))
+        moved, motion = (windows - start) * self._scale, (demonstrated - start) * self._scale
+        share = (moved * motion).sum(axis=(-2, -1)) / (np.square(motion).sum(axis=(-2, -1)) + STILL**2)
+        value: np.ndarray = LABEL_SCALE / (LABEL_SCALE + distance) + GETTING_ON * np.clip(share, 0.0, 1.2)
         return value

@@ -134,15 +134,30 @@ def test_wrong_data_are_refused_by_name() -> None:
         tabletop_windows(flat, TabletopTask("pick_place"))
 
 
-def test_labels_rank_by_nearness_and_between_two_ways_is_worst() -> None:
+def labelled(change: np.ndarray) -> np.ndarray:
+    """Values (5, M) of windows that differ by ``change`` (M, 16, 12) from what was demonstrated."""
     task = TabletopTask("pick_place")
     batch = tabletop_windows(episode_of("pick_place"), task)
-    judge = TabletopLabels(batch, task.spec)
+    windows = batch.windows[:5, None] + change.astype(np.float32)
+    return TabletopLabels(batch, task.spec).labels(windows, batch.take(np.arange(5)))
+
+
+def test_labels_rank_by_nearness() -> None:
+    step = np.zeros((16, 12))
+    step[1:, 4] = step[:, 10] = 2.0
+    across = np.stack([0.0 * step, 0.5 * step, step])
+    across[:, :, :4] = across[:, :, 5:10] = 0.0
+    value = labelled(across)
+    assert (value[:, 0] > value[:, 1]).all() and (value[:, 0] > value[:, 2]).all()
+
+
+def test_labels_prefer_getting_on_to_waiting() -> None:
+    task = TabletopTask("pick_place")
+    batch = tabletop_windows(episode_of("pick_place"), task)
     own = batch.windows[:5]
-    step = np.zeros((16, 12), np.float32)
-    step[:, 4] = step[:, 10] = 2.0
-    windows = np.stack([own, own + 0.5 * step, own + step], axis=1)
-    value = judge.labels(windows, batch.take(np.arange(5)))
-    np.testing.assert_allclose(value[:, 0], 1.0)
+    start = np.tile(own[:, :1, :6], 2)
+    shares = np.array([1.0, 0.7, 0.0])[:, None, None]
+    windows = start[:, None] + shares * (own - start)[:, None]
+    value = TabletopLabels(batch, task.spec).labels(windows, batch.take(np.arange(5)))
     assert (np.diff(value, axis=1) < 0).all()
-    assert (value[:, 1] < 0.5 * (value[:, 0] + value[:, 2])).all()
+    assert (value[:, 0] - value[:, 2] > 0.7).all()
