@@ -87,7 +87,7 @@ class Controller:
     ) -> Controller:
         """Load an artifact and the task its spec names. Raises ArtifactError, SpecError or ConfigError."""
         planner = Planner.load(artifact, threads=threads)
-        task = make_task(planner.spec.task)
+        task = make_task(planner.spec.task, planner.spec.horizon)
         task.spec.require_same(planner.spec, f"{artifact}/spec.json")
         return cls(planner, task, ControllerOptions(candidates=candidates, seed=seed, execute=execute))
 

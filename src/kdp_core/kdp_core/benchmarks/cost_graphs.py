@@ -87,9 +87,7 @@ def _count(graph: onnx.GraphProto) -> int:
 
 
 def _untrained(name: str, task: str, sizes: Sizes) -> Graph:
-    spec = make_task(task).spec
-    if name == "bc":
-        spec = spec.model_copy(update={"horizon": 1})
+    spec = make_task(task, 1 if name == "bc" else None).spec
     spec = spec.model_copy(update={"normaliser": _unit_normaliser(spec)})
     torch.manual_seed(0)
     model: KdpModel

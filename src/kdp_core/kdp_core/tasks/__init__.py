@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import inspect
+from collections.abc import Callable
 from importlib.metadata import entry_points
 
 from kdp_core.exceptions import ConfigError
@@ -10,22 +12,36 @@ from kdp_core.tasks.base import Inputs, Task, check_inputs
 ENTRY_POINT_GROUP = "kdp_core.tasks"
 
 
-def make_task(name: str) -> Task:
-    """Make the task called ``name`` (its spec carries the name). Raises ConfigError for an unknown one."""
+def make_task(name: str, horizon: int | None = None) -> Task:
+    """Make the task called ``name`` (its spec carries the name), with windows of ``horizon`` rows.
+
+    Without a horizon, its own. Behaviour cloning plans windows of one row. Raises ConfigError for an unknown
+    task, or one of another package that takes no horizon and has another.
+    """
     if name == "flight":
-        from kdp_core.tasks.flight import FlightTask
+        from kdp_core.tasks import flight
 
-        return FlightTask()
+        return flight.FlightTask(horizon=flight.HORIZON if horizon is None else horizon)
     if name in ("pick_place", "stack"):
-        from kdp_core.tasks.tabletop import TabletopTask
+        from kdp_core.tasks import tabletop
 
-        return TabletopTask("pick_place" if name == "pick_place" else "stack")
+        rows = tabletop.HORIZON if horizon is None else horizon
+        return tabletop.TabletopTask("pick_place" if name == "pick_place" else "stack", rows)
     found = {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
     if name in found:
-        task: Task = found[name].load()()
-        return task
+        return _from_entry(name, found[name].load(), horizon)
     known = sorted({"flight", "pick_place", "stack", *found})
     raise ConfigError(f"task '{name}' is unknown; known: {', '.join(known)}")
+
+
+def _from_entry(name: str, factory: Callable[..., Task], horizon: int | None) -> Task:
+    takes_horizon = "horizon" in inspect.signature(factory).parameters
+    task = factory(horizon=horizon) if horizon is not None and takes_horizon else factory()
+    if horizon is not None and task.spec.horizon != horizon:
+        raise ConfigError(
+            f"task '{name}' has windows of {task.spec.horizon} rows and takes no horizon, got {horizon}"
+        )
+    return task
 
 
 __all__ = ["Inputs", "Task", "check_inputs", "make_task"]

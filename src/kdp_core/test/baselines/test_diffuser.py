@@ -9,6 +9,7 @@ import onnx
 import pytest
 import torch
 
+from kdp_core import controller
 from kdp_core.baselines.denoising_mlp import TimeEmbedding
 from kdp_core.baselines.diffuser import DiffuserModel
 from kdp_core.baselines.diffuser_config import DiffuserConfig, UnetSize
@@ -20,6 +21,7 @@ from kdp_core.onnx_graph import only_windows
 from kdp_core.planner import Planner, open_session
 from kdp_core.scorer import ScorerConfig, draw_pool, train_scorer
 from kdp_core.spec import Channel, Goal, Spec
+from kdp_core.tasks.generic import GenericTask
 from kdp_core.train_config import TrainConfig
 from kdp_core.trainer import Trainer
 from kdp_core.windows import WindowBatch, fit_normaliser
@@ -324,6 +326,20 @@ def test_one_graph_holds_all_steps_and_can_do_without_scorer(trained: tuple[Path
     feeds = {name: rng.standard_normal(shape).astype(np.float32) for name, shape in shapes.items()}
     windows = open_session(graph.SerializeToString(), 1).run(["windows"], feeds)[0]
     assert np.array_equal(windows, open_session(bare.SerializeToString(), 1).run(None, feeds)[0])
+
+
+def test_controller_runs_it_as_any_planner(
+    trained: tuple[Path, float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(
+        controller, "make_task", lambda name, horizon: GenericTask(Spec.load(trained[0] / "spec.json"))
+    )
+    loaded = controller.Controller.load(trained[0], candidates=9, seed=1)
+    loaded.options = replace(loaded.options, ranking="learned")
+    first, second = (loaded.step({"observation": np.array([0.2])}) for _ in range(2))
+    assert not first.safe and first.plan is not None and first.plan.noise.shape == (9, 20)
+    # the last chosen noise leads the next candidates, as for one-step planners
+    assert np.array_equal(second.plan.noise[0], first.plan.noise[first.plan.index])
 
 
 def test_model_card_names_sampler_and_evaluations(trained: tuple[Path, float]) -> None:
