@@ -107,10 +107,10 @@ class OperatorClient:
         position.x, position.y, position.z = goal.tolist()
         message.goal.pose.orientation.w = 1.0
         self.feedback = None
-        handle = self.call(self._goal_name, self._goals.send_goal_async(message, self._on_feedback))
+        handle = self.ask(self._goal_name, lambda: self._goals.send_goal_async(message, self._on_feedback))
         if not handle.accepted:
             raise KdpError("the planner refused the goal: see its log")
-        return OperatorGoal(handle, handle.get_result_async(), self.call, self._goal_name)
+        return OperatorGoal(handle, self._request(self._goal_name, handle.get_result_async), self)
 
     def close(self) -> None:
         """Leave the graph."""
@@ -128,6 +128,20 @@ class OperatorClient:
                 raise KdpError(f"{name} did not answer within {SERVICE_S:g} s")
             time.sleep(0.005)
         return future.result()
+
+    def ask(self, name: str, send: Callable[[], Future]) -> Any:
+        """Send a request of the action and wait for its answer; KdpError names the action."""
+        return self.call(name, self._request(name, send))
+
+    def _request(self, name: str, send: Callable[[], Future]) -> Future:
+        """Send from the executor's thread.
+
+        The action client notes a request only after it has sent it, without a lock: an answer that another
+        thread takes in between is thrown away.
+        """
+        task = self._executor.create_task(send)
+        future: Future = self.call(name, task)
+        return future
 
     def answered(self, name: str, future: Future) -> None:
         """Wait for a service with `success` and `message`; KdpError when it refused."""
@@ -163,8 +177,8 @@ class OperatorClient:
 class OperatorGoal:
     """A goal that the planner has accepted."""
 
-    def __init__(self, handle: Any, result: Future, call: Callable[[str, Future], Any], name: str) -> None:
-        self._handle, self._result, self._call, self._name = handle, result, call, name
+    def __init__(self, handle: Any, result: Future, client: OperatorClient) -> None:
+        self._handle, self._result, self._client = handle, result, client
 
     @property
     def done(self) -> bool:
@@ -177,4 +191,4 @@ class OperatorGoal:
 
     def cancel(self) -> None:
         """Ask the planner to stop."""
-        self._call(f"{self._name} cancel", self._handle.cancel_goal_async())
+        self._client.ask("cancelling", self._handle.cancel_goal_async)
