@@ -111,8 +111,13 @@ def progress_line(text: str, seed: int, seconds: float, progress: Progress) -> T
 
 def results_table(results: list[EpisodeResult]) -> Table:
     """One row per episode; fits a terminal of 80 columns."""
-    table = Table(title="Simulated SO-100, scored from the simulator's truth", box=box.SIMPLE_HEAD)
-    latency = "p50/p99 ms"
+    table = Table(
+        title="Simulated SO-100, scored from the simulator's truth",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        collapse_padding=True,
+    )
+    latency = "p50/p99, ms"
     for name in (
         "",
         "task",
@@ -121,7 +126,7 @@ def results_table(results: list[EpisodeResult]) -> Table:
         "time",
         "replan",
         f"planner\n{latency}",
-        f"end-to-end\n{latency}",
+        f"end to end\n{latency}",
     ):
         table.add_column(name, justify="left" if name in ("task", "result") else "right")
     for result in results:

@@ -37,7 +37,7 @@ _DECLARED = {
         False, "Write the file to the servos' EEPROM when they differ, instead of the fault."),
     "frame_id": _Declared("world", "Frame of the base, in joint_states' header."),
     "rate": _Declared(50.0, "Rate of reading and of joint_states, Hz.", 5.0, 100.0),
-    "reply_timeout": _Declared(0.012, "Patience with one answer or synchronous read, s.", 0.002, 0.2),
+    "reply_timeout": _Declared(0.012, "Patience with one synchronous read, s.", 0.002, 0.2),
     "reconnect_period": _Declared(1.0, "Pause between attempts, s; 0: do not try again.", 0.0, 60.0),
     "status_rate": _Declared(10.0, "Rate of status, Hz.", 1.0, 50.0),
     "limits_low": _Declared([float(v) for v in LOW_RAD], "Lower joint limits, rad.", live=True),

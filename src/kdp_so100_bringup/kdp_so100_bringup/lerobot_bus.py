@@ -27,6 +27,7 @@ SLOW = (
     ("celsius", "Present_Temperature", 1.0),
 )
 SLOW_EVERY = 10  # reads
+LATE_S = 0.06  # after a request without an answer, before the next one
 RETRIES = 2  # of everything outside the control cycle
 
 T = TypeVar("T")
@@ -45,6 +46,7 @@ class LerobotBus:
         self._bus = FeetechMotorsBus(port, motors)
         self._slow: dict[str, tuple[float, ...]] = {}
         self._reads = 0
+        self._answer_due = False
 
     def open(self) -> None:
         """See `ArmBus.open`."""
@@ -143,6 +145,11 @@ class LerobotBus:
         try:
             if not bus.is_connected:
                 raise CableGone(f"{self._name} is not open")
+            # lerobot takes a late answer to the last request for the answer to this one, and so on for ever.
+            if self._answer_due:
+                time.sleep(LATE_S)
+            self._answer_due = False
+            bus.port_handler.ser.reset_input_buffer()
             return exchange()
         except ConnectionError as error:
             if not bus.is_connected:
@@ -162,6 +169,7 @@ class LerobotBus:
         names = ", ".join(f"{JOINTS[self.ids.index(servo)]} (id {servo})" for servo in silent)
         if "Incorrect status packet" in text:
             return BadChecksum(f"damaged answer, {names or 'one servo'} not understood")
+        self._answer_due = True
         return ServoSilent(f"no answer from {names}" if names else " ".join(text.split()), silent)
 
 

@@ -43,6 +43,7 @@ EEPROM = {
     Register.D_GAIN: 32,
     Register.I_GAIN: 0,
 }
+REGISTER_S = 0.05  # patience with one answer outside the control cycle
 TRIES = 3  # of everything outside the control cycle
 
 T = TypeVar("T")
@@ -51,12 +52,12 @@ T = TypeVar("T")
 class _Port(scs.PortHandler):
     """The SDK's port with a time-out of its own that waits instead of spinning."""
 
-    def __init__(self, name: str, timeout_s: float) -> None:
+    def __init__(self, name: str) -> None:
         super().__init__(name)
-        self._timeout_s, self._deadline = timeout_s, 0.0
+        self.timeout_s, self._deadline = 0.0, 0.0
 
     def setPacketTimeout(self, packet_length: int) -> None:
-        self._deadline = time.monotonic() + self._timeout_s + self.tx_time_per_byte * packet_length * 1e-3
+        self._deadline = time.monotonic() + self.timeout_s + self.tx_time_per_byte * packet_length * 1e-3
 
     def isPacketTimeout(self) -> bool:
         return time.monotonic() > self._deadline
@@ -65,8 +66,9 @@ class _Port(scs.PortHandler):
         termios.tcflush(self.ser.fd, termios.TCIFLUSH)
 
     def readPort(self, length: int) -> bytes:
-        left = self._deadline - time.monotonic()
-        if left <= 0 or not select.select([self.ser.fd], [], [], left)[0]:
+        # What has come in time counts, however late we look.
+        left = max(self._deadline - time.monotonic(), 0.0)
+        if not select.select([self.ser.fd], [], [], left)[0]:
             return b""
         data = os.read(self.ser.fd, length)
         if not data:
@@ -75,12 +77,13 @@ class _Port(scs.PortHandler):
 
 
 class ScservoBus:
-    """Servos `ids` on `port`; `timeout_s` is the patience with one answer or one synchronous read."""
+    """Servos `ids` on `port`; `timeout_s` is the patience with one synchronous read."""
 
     def __init__(self, port: str, ids: Sequence[int], timeout_s: float) -> None:
         self.ids = tuple(ids)
-        self._name = port
-        self._port = _Port(port, timeout_s)
+        self._name, self._timeout_s = port, timeout_s
+        self._answer_due = False
+        self._port = _Port(port)
         self._packets = scs.PacketHandler(0)
         self._row = {servo: row for row, servo in enumerate(self.ids)}
 
@@ -164,6 +167,7 @@ class ScservoBus:
     def _read_state(self) -> Reading:
         started = time.monotonic_ns()
         ids, port = self.ids, self._port
+        port.timeout_s = self._timeout_s
         self._packets.syncReadTx(port, PRESENT, STATE_BYTES, list(ids), len(ids))
         port.setPacketTimeout((STATE_BYTES + 6) * len(ids))
         rows: list[list[int] | None] = [None] * len(ids)
@@ -183,6 +187,7 @@ class ScservoBus:
                 if damaged and row == len(ids) - 1:
                     break
         received = time.monotonic_ns()
+        self._answer_due = None in rows
         missing = [f"{JOINTS[i]} (id {ids[i]})" for i, row in enumerate(rows) if row is None]
         if missing and damaged:
             raise BadChecksum(f"damaged answer, {', '.join(missing)} not understood")
@@ -215,7 +220,11 @@ class ScservoBus:
         """Repeat an exchange with one servo until it succeeds; ServoSilent or BadChecksum after TRIES."""
         result = scs.COMM_RX_TIMEOUT
         for _ in range(TRIES):
+            self._port.timeout_s = max(self._timeout_s, REGISTER_S)
+            if self._answer_due:  # a late answer to another request would be taken for this one's
+                time.sleep(self._port.timeout_s)
             value, result, _alarm = self._guarded(exchange)
+            self._answer_due = result != scs.COMM_SUCCESS
             if result == scs.COMM_SUCCESS:
                 return int(value)
         joint = f"{JOINTS[self._row[servo]]} (id {servo})"

@@ -126,6 +126,23 @@ def test_a_silent_servo_is_named(arm, bus):
     assert len(bus.read().ticks) == 6
 
 
+def test_late_answers_are_never_taken_for_others(arm, bus):
+    """For a moment the answers come after the patience with them has ended."""
+    _, side = arm
+    for _ in range(3):
+        side.request("wire", usb_delay_ms=60.0)
+        with pytest.raises(ServoSilent):
+            bus.read()
+        side.request("wire", usb_delay_ms=1.0)
+        assert bus.torque_enabled() == [bool(t) for t in side.truth()["torque"]]
+        assert bus.read_calibration() == [motor.registers for motor in arm_calibration().motors]
+    joints = arm_calibration().to_ticks(side.truth()["joints"])
+    for _ in range(40):
+        reading = bus.read()
+        assert max(abs(a - b) for a, b in zip(reading.ticks, joints, strict=True)) < 6
+    assert reading.celsius == (30.0,) * 6 and reading.volts == pytest.approx((12.0,) * 6)
+
+
 def test_a_pulled_cable_is_told_and_comes_back(arm, bus):
     _, side = arm
     try:
