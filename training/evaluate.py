@@ -20,7 +20,6 @@ from kdp_core.controller import ControllerOptions
 from kdp_core.exceptions import ConfigError
 from kdp_core.files import write_json
 from kdp_core.shipped import shipped_artifact
-from kdp_core.tasks.tabletop import WARM_START as ARM_WARM_START
 
 
 @dataclass
@@ -53,8 +52,6 @@ class Arguments:
     """Worker processes."""
     controller: ControllerOptions = field(default_factory=ControllerOptions)
     """Options of the control cycle (candidates above wins)."""
-    arm_warm_start: float = ARM_WARM_START
-    """controller.warm-start of the arm: kept noise keeps a hand waiting that waits."""
 
 
 @user_errors
@@ -99,7 +96,7 @@ def _tabletop(a: Arguments) -> dict[str, Any]:
         task="stack" if a.task == "so100_stack" else "pick_place",
         scenes=a.worlds, seed=a.seed, delay_ms=20.0 if a.delay_ms is None else a.delay_ms,
         artifact=str(a.artifact or shipped_artifact(a.task)),
-        controller=replace(a.controller, candidates=a.candidates, warm_start=a.arm_warm_start),
+        controller=replace(a.controller, candidates=a.candidates),
     )  # fmt: skip
     with _bar("handling", a.worlds) as show:
         return tabletop_eval.summary(options, tabletop_eval.evaluate(options, a.processes, show))

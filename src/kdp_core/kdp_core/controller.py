@@ -18,6 +18,8 @@ from kdp_core.ranges import at_least, within
 from kdp_core.spec import Spec
 from kdp_core.tasks import Inputs, Task, check_inputs, make_task
 
+WARM_START = 0.5
+
 
 @dataclass(frozen=True)
 class ControllerOptions:
@@ -26,14 +28,14 @@ class ControllerOptions:
     candidates: K windows per plan.
     chunk: window rows executed before the next plan (L of Table VI; 0: every cycle).
     warm_start: share of the candidates that keep part of the last chosen noise, correlation
-    ``warm_correlation``.
+    ``warm_correlation``; None: the task's ``warm_start``, or a half.
     ranking: learned scorer, task costs, or both (the task's own measure of progress then counts
     ``progress_weight``). stay: cost per metre of leaving the last chosen path.
     """
 
     candidates: int = 64
     chunk: int = 0
-    warm_start: float = 0.5
+    warm_start: float | None = None
     warm_correlation: float = 0.95
     ranking: Literal["both", "learned", "task"] = "both"
     learned_weight: float = 4.0
@@ -44,7 +46,7 @@ class ControllerOptions:
 
     def __post_init__(self) -> None:
         within(self, 1, MAX_CANDIDATES, "candidates")
-        within(self, 0, 1, "warm_start", "warm_correlation")
+        within(self, 0, 1, "warm_correlation", *([] if self.warm_start is None else ["warm_start"]))
         at_least(self, 0, "learned_weight", "stay", "seed")
         if self.chunk < 0:
             raise ConfigError(f"chunk must be 0 (replan every cycle) or more window rows, got {self.chunk}")
@@ -74,6 +76,8 @@ class Controller:
         self.options = options or ControllerOptions()
         self.spec: Spec = source.spec
         self._low, self._high = self.spec.limits("action")
+        share = self.options.warm_start
+        self._warm_start: float = getattr(task, "warm_start", WARM_START) if share is None else share
         self.reset()
 
     @classmethod
@@ -160,8 +164,8 @@ class Controller:
         """
         options = self.options
         noise = self._rng.standard_normal((options.candidates, self.source.d_noise), dtype=np.float32)
-        if self._noise is not None and options.warm_start > 0:
-            kept = max(1, int(options.warm_start * options.candidates))
+        if self._noise is not None and self._warm_start > 0:
+            kept = max(1, int(self._warm_start * options.candidates))
             rho = options.warm_correlation
             noise[:kept] = rho * self._noise + np.sqrt(1.0 - rho * rho) * noise[:kept]
             if options.candidates > 1:

@@ -120,6 +120,23 @@ def test_warm_start_continues_the_chosen_noise() -> None:
     np.testing.assert_array_equal(source.noise[2], first)
 
 
+@pytest.mark.parametrize(
+    ("own", "share", "kept"), [(0.0, None, 0), (0.0, 0.5, 2), (0.75, None, 3), (None, None, 2)]
+)
+def test_the_task_says_how_much_noise_is_kept_unless_the_options_do(
+    own: float | None, share: float | None, kept: int
+) -> None:
+    task = FlightTask()
+    if own is not None:
+        task.warm_start = own  # type: ignore[attr-defined]
+    source = Source(repeated(straight((0.5, 0, 0))))
+    options = ControllerOptions(candidates=4, warm_start=share, warm_correlation=1.0, ranking="learned")
+    controller = Controller(source, task, options)
+    controller.step(inputs())
+    controller.step(inputs())
+    assert (source.noise[1] == source.noise[0][0]).all(axis=1).sum() == kept
+
+
 def test_without_warm_start_noise_is_fresh() -> None:
     source = Source(repeated(straight((0.5, 0, 0))))
     controller = Controller(source, FlightTask(), ControllerOptions(candidates=4, warm_start=0.0, seed=1))

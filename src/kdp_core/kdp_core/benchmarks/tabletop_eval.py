@@ -21,7 +21,7 @@ from kdp_core.sim.so100_model import TIMESTEP_S
 from kdp_core.sim.tabletop_options import SensorNoise
 from kdp_core.sim.tabletop_sensor import measure
 from kdp_core.sim.tabletop_success import TabletopJudge
-from kdp_core.tasks.tabletop import CUBES, WARM_START, TabletopTask
+from kdp_core.tasks.tabletop import CUBES, TabletopTask
 
 TIME_LIMIT_S = 20.0
 SCENE_SEED_BASE = 500_000_000
@@ -38,7 +38,7 @@ class TabletopEvaluationOptions:
     delay_ms: float = 20.0
     noise: SensorNoise = field(default_factory=SensorNoise)
     artifact: str | None = None
-    controller: ControllerOptions = ControllerOptions(warm_start=WARM_START)
+    controller: ControllerOptions = field(default_factory=ControllerOptions)
 
     def __post_init__(self) -> None:
         at_least(self, 1, "scenes")

@@ -28,12 +28,6 @@ CUBES = {"pick_place": 1, "stack": 2}
 HORIZON = 16
 STRIDE = 3
 """Control cycles of 20 ms between two rows of a window."""
-WARM_START = 0.0
-"""Share of candidates that keep the last noise (``ControllerOptions.warm_start``) with which this task is run.
-
-Measured on 60 scenes with K = 64: 55 succeed with half the candidates kept and all 60 with none. A kept noise
-that means "wait a little" makes whoever replans wait for ever.
-"""
 PLACE_TOLERANCE_M = 0.03
 STACK_TOLERANCE_M = 0.015
 STACK_HEIGHT_TOLERANCE_M = 0.006
@@ -121,7 +115,13 @@ class TabletopCosts:
 
 
 class TabletopTask:
-    """Pick-place or stacking with the SO-100."""
+    """Pick-place or stacking with the SO-100.
+
+    ``warm_start``: no candidate keeps the last noise. A noise that means "wait a little" would make whoever
+    replans with it wait for ever: with half of 64 candidates kept 55 of 60 scenes succeed, with none all 60.
+    """
+
+    warm_start = 0.0
 
     def __init__(
         self, name: TabletopName = "pick_place", horizon: int = HORIZON, costs: TabletopCosts | None = None
