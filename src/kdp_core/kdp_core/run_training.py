@@ -233,7 +233,8 @@ def _task(config: RunConfig, episodes: Episodes) -> Task:
         return FlightTask(horizon=config.horizon)
     if name := _tabletop(config):
         return TabletopTask(name, config.horizon)
-    return make_task(config.task)
+    # Other packages' tasks have windows of their own length; one row is asked for, behaviour cloning.
+    return make_task(config.task, 1 if config.horizon == 1 else None)
 
 
 def _tabletop(config: RunConfig) -> TabletopName | None:

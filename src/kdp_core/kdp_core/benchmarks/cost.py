@@ -84,27 +84,31 @@ class Source:
 
 
 class Cell:
-    """One method with K candidates and the times of its calls, s."""
+    """One method with K candidates and the times of its calls, s: by the clock and of the processor."""
 
     def __init__(self, graph: Graph, source: Source, k: int) -> None:
         self.graph, self.k, self._source = graph, k, source
         self.seconds: list[float] = []
+        self.cpu_seconds: list[float] = []
         spec, rng = source.spec, np.random.default_rng(0)
         self._rng = rng
         self._state = rng.standard_normal(spec.d_state, dtype=np.float32)
         self._context = rng.standard_normal(spec.d_context + spec.d_goal, dtype=np.float32)
-        self._calls = 1
-        self._calls = int(np.clip(LONGEST_VISIT_S / min(self._call(), self._call()), 1, MOST_CALLS))
+        quickest = min(self._call()[0] for _ in range(2))
+        self._calls = int(np.clip(LONGEST_VISIT_S / quickest, 1, MOST_CALLS))
 
     def visit(self) -> None:
         """Time some calls; the first after another method, with cold caches, is among them on purpose."""
-        self.seconds += [self._call() for _ in range(self._calls)]
+        for _ in range(self._calls):
+            seconds, cpu_seconds = self._call()
+            self.seconds.append(seconds)
+            self.cpu_seconds.append(cpu_seconds)
 
-    def _call(self) -> float:
-        start = time.perf_counter()
+    def _call(self) -> tuple[float, float]:
+        start, cpu_start = time.perf_counter(), time.process_time()
         noise = self._rng.standard_normal((self.k, self._source.d_noise), dtype=np.float32)
         select(self._source, self._state, self._context, noise)
-        return time.perf_counter() - start
+        return time.perf_counter() - start, time.process_time() - cpu_start
 
     @property
     def bef(self) -> int:
@@ -132,12 +136,15 @@ def run(args: Args, console: Console) -> list[long_format.Row]:
 
 def _rows(cell: Cell, cells: list[Cell], args: Args) -> list[long_format.Row]:
     p50, p99 = np.percentile(cell.seconds, [50, 99]) * 1e3
+    ratio, cpu_ratio = _ratios(cell, cells)
     values = {
         "nfe": cell.graph.nfe,
         "bef": cell.bef,
         "planner_ms_p50": p50,
         "planner_ms_p99": p99,
-        "ratio_to_kdp": _ratio(cell, cells),
+        "planner_cpu_ms_p50": np.median(cell.cpu_seconds) * 1e3,
+        "ratio_to_kdp": ratio,
+        "cpu_ratio_to_kdp": cpu_ratio,
     }
     more = {
         "candidates": cell.k,
@@ -147,19 +154,20 @@ def _rows(cell: Cell, cells: list[Cell], args: Args) -> list[long_format.Row]:
         "trained": cell.graph.trained,
     }
     return [
-        long_format.row(args.task, cell.graph.method, metric, value, **more)
+        long_format.row(args.task, cell.graph.method, metric, float(value), **more)
         for metric, value in values.items()
         if value is not None
     ]
 
 
-def _ratio(cell: Cell, cells: list[Cell]) -> float | None:
-    """Median time over that of the one-step planner with as many candidates, ranked as this one is."""
+def _ratios(cell: Cell, cells: list[Cell]) -> tuple[float, float] | tuple[None, None]:
+    """Median times over those of the one-step planner with as many candidates, ranked as this one is."""
+    base = "kdp_ranked" if cell.graph.ranked else "kdp_unranked"
     for other in cells:
-        base = "kdp_ranked" if cell.graph.ranked else "kdp_unranked"
         if other.graph.method == base and other.k == cell.k:
-            return float(np.median(cell.seconds) / np.median(other.seconds))
-    return None
+            clock = np.median(cell.seconds) / np.median(other.seconds)
+            return float(clock), float(np.median(cell.cpu_seconds) / np.median(other.cpu_seconds))
+    return None, None
 
 
 def _description(args: Args) -> str:
@@ -172,18 +180,20 @@ def _description(args: Args) -> str:
         f"time of a plan call (noise, fused graph, choice) for task {args.task}, onnxruntime on the CPU, "
         f"{args.threads} thread(s), methods interleaved in {args.rounds} rounds, warm-up excluded; "
         + "; ".join(part for part in (weights, trained) if part)
-        + "; bef counts the scorer for ranked methods; ratio_to_kdp is of medians at equal candidates"
+        + "; bef counts the scorer for ranked methods; ratios are of medians at equal candidates, by clock"
+        + " and by processor time, which differ if the machine did something else besides"
     )
 
 
 def _table(cells: list[Cell]) -> Table:
-    table = Table("method", "K", "NFE", "BEF", "p50 ms", "p99 ms", "calls", "ratio to KDP")
+    columns = ("method", "K", "NFE", "BEF", "p50 ms", "p99 ms", "CPU ms", "calls", "ratio to KDP", "of CPU")
+    table = Table(*columns)
     for cell in cells:
         p50, p99 = np.percentile(cell.seconds, [50, 99]) * 1e3
-        ratio = _ratio(cell, cells)
+        ratios = ("" if value is None else f"{value:.1f}" for value in _ratios(cell, cells))
         table.add_row(
             cell.graph.method, str(cell.k), str(cell.graph.nfe), str(cell.bef), f"{p50:.2f}", f"{p99:.2f}",
-            str(len(cell.seconds)), "" if ratio is None else f"{ratio:.1f}",
+            f"{np.median(cell.cpu_seconds) * 1e3:.2f}", str(len(cell.seconds)), *ratios,
         )  # fmt: skip
     return table
 

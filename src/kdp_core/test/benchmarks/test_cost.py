@@ -75,6 +75,7 @@ def test_rows_of_every_method_and_number_of_candidates(
     for method in ("bc", "kdp_ranked", "diffuser_ranked"):
         p50, p99 = (value[method, 1, f"planner_ms_{p}"] for p in ("p50", "p99"))
         assert 0 < p50 <= p99
+        assert value[method, 1, "planner_cpu_ms_p50"] >= 0
         base = "kdp_unranked" if method == "bc" else "kdp_ranked"
         assert value[method, 1, "ratio_to_kdp"] == pytest.approx(p50 / value[base, 1, "planner_ms_p50"])
 
