@@ -88,12 +88,14 @@ class Controller:
         seed: int = 0,
         execute: Literal["action", "track"] = "action",
         threads: int = 1,
+        chunk: int = 0,
     ) -> Controller:
         """Load an artifact and the task its spec names. Raises ArtifactError, SpecError or ConfigError."""
         planner = Planner.load(artifact, threads=threads)
         task = make_task(planner.spec.task, planner.spec.horizon)
         task.spec.require_same(planner.spec, f"{artifact}/spec.json")
-        return cls(planner, task, ControllerOptions(candidates=candidates, seed=seed, execute=execute))
+        options = ControllerOptions(candidates=candidates, seed=seed, execute=execute, chunk=chunk)
+        return cls(planner, task, options)
 
     def reset(self) -> None:
         """Forget the last plan (new goal, new flight) and restart the noise from the seed."""

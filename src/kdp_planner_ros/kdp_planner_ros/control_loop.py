@@ -219,6 +219,8 @@ class ControlLoop:
         decision = self.controller.step(inputs)
         end = time.monotonic_ns()
         published = outputs.command(decision.action, stamp)
+        if not decision.replanned:  # another row of the last plan
+            return
         missed = published - received > self._cycle_limit.period_ns
         outputs.timing(stamp, (received, start, end, published), missed, decision.safe)
         goal.plans += 1

@@ -21,6 +21,9 @@ _DECLARED = {
     "candidates": _Declared(64, "Windows generated per cycle, K.", 1, 256, structural=True),
     "seed": _Declared(0, "Seed of the noise.", 0, 2**31 - 1, structural=True),
     "threads": _Declared(1, "Threads of the inference runtime.", 1, 16, structural=True),
+    "chunk": _Declared(
+        0, "Window rows executed before the next plan, L; 0: a plan every cycle.", 0, 256, structural=True
+    ),
     "execute": _Declared("action", "What of the plan is executed: see kdp_core.controller.", structural=True),
     "frame_id": _Declared(
         "world", "Frame of states, obstacles, goals and commands; others are refused.", structural=True
@@ -75,6 +78,7 @@ class Settings:
     candidates: int
     seed: int
     threads: int
+    chunk: int
     execute: str
     frame_id: str
     latched_topics: list[str]

@@ -30,6 +30,7 @@ def load_controller(settings: Settings) -> Any:
         seed=settings.seed,
         execute=settings.execute,
         threads=settings.threads,
+        chunk=settings.chunk,
     )
 
 

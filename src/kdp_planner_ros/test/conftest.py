@@ -55,7 +55,9 @@ class Flight:
         overrides = [Parameter(name, value=value) for name, value in {**patient, **parameters}.items()]
         self.planner = PlannerNode(
             lambda s: Controller(
-                self.source, make_task("flight"), ControllerOptions(candidates=s.candidates, seed=s.seed)
+                self.source,
+                make_task("flight"),
+                ControllerOptions(candidates=s.candidates, seed=s.seed, chunk=s.chunk),
             ),
             parameter_overrides=overrides,
             namespace="cf1",

@@ -138,6 +138,16 @@ def test_the_hold_is_the_safe_action_of_when_the_goal_ended(make_flight, monkeyp
     assert [velocity(c).round(6).tolist() for c in flight.commands] == [[0.1, 0.0, 0.1]] * 3
 
 
+def test_a_chunk_is_executed_before_the_next_plan(make_flight):
+    flight = make_flight(chunk=2)
+    flight.send_obstacles()
+    flight.send_goal()
+    flight.send_states(21)
+    assert flight.spin(lambda: len(flight.timing) == 3)  # 2 rows of 5 cycles each, then anew
+    assert len(flight.commands) == 21
+    assert flight.planner.loop.goals.current.plans == 3
+
+
 def test_the_rate_is_capped(make_flight):
     flight = make_flight(rate_hz=0.02)
     flight.send_obstacles()

@@ -58,6 +58,18 @@ def test_an_episode_succeeds_and_every_figure_was_measured(runner):
     assert {"planner", "so100_driver", "so100_sim", "object_pose_server"} <= set(result.cpu_percent)
 
 
+def test_a_cancelled_goal_leaves_the_cube_in_the_hand(runner):
+    """Holding is more than staying: the jaw goes on pressing."""
+    goal = carry(runner, 11)
+    goal.cancel()
+    wait_until(lambda: goal.done, 5.0, "cancelled")
+    assert not goal.result().success and "canceled" in goal.result().reason
+    wait_until(lambda: velocity(runner) < 0.05, 3.0, "standing still")
+    time.sleep(1.5)  # the planner's hold ends, the driver's begins
+    wait_until(lambda: runner.client.status.state == RobotStatus.HOLDING, 3.0, "the driver holds")
+    assert runner.truth.latest.cube_poses[0, 2] > 0.03 and runner.truth.latest.touched(0)
+
+
 def test_poses_that_are_not_finite_stop_the_plans_and_end_the_goal(runner):
     """Broken perception beside the sound one: no command goes out from such a state; the arm holds."""
     goal = carry(runner, 8)

@@ -33,6 +33,8 @@ STACK_TOLERANCE_M = 0.015
 STACK_HEIGHT_TOLERANCE_M = 0.006
 OPEN_RAD = GRASP_JAW_RAD + 0.1
 """From here on the jaw is clearly wider than a cube."""
+GRIP_RAD = 0.3
+"""So far beyond the cube the jaw is commanded to hold it."""
 
 
 def tabletop_spec(name: TabletopName, horizon: int = HORIZON) -> Spec:
@@ -187,8 +189,17 @@ class TabletopTask:
         return planned
 
     def safe_action(self, inputs: Inputs) -> np.ndarray:
-        """Hold the present joints, (6,) rad."""
-        return np.clip(inputs["joints"], LOW_RAD, HIGH_RAD)
+        """Hold the present joints, (6,) rad; a cube between the fingers stays gripped."""
+        hold = np.array(inputs["joints"], float)
+        if self._held(inputs):
+            hold[5] -= GRIP_RAD
+        held: np.ndarray = np.clip(hold, LOW_RAD, HIGH_RAD)
+        return held
+
+    def _held(self, inputs: Inputs) -> bool:
+        """Whether the cube is between closed fingers, as far as inputs tell."""
+        gap = self._cube(inputs)[:3] - hand_frame(np.asarray(inputs["joints"], float))[0]
+        return bool(inputs["joints"][5] < OPEN_RAD and np.linalg.norm(gap) < 0.5 * CUBE_M)
 
     def distance(self, inputs: Inputs) -> float:
         """Metres from the moved cube to where it shall be."""

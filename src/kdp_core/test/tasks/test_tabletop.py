@@ -100,6 +100,19 @@ def test_holding_is_safe_and_tracking_follows_the_states() -> None:
     np.testing.assert_array_equal(task.track(window, 15), window[15, :6])
 
 
+def test_holding_keeps_the_grip_on_a_cube_and_on_nothing_else() -> None:
+    task, given = make_task("pick_place"), inputs_of("pick_place")
+    joints = np.array([*given["joints"][:5], 0.2])
+    in_hand = given["cubes"].copy()
+    in_hand[0, :3] = hand_frame(joints)[0] + 0.003
+    gripped = {**given, "joints": joints, "cubes": in_hand}
+    np.testing.assert_allclose(task.safe_action(gripped), joints - [0, 0, 0, 0, 0, 0.3])
+    wide = {**gripped, "joints": np.array([*joints[:5], 0.6])}
+    np.testing.assert_array_equal(task.safe_action(wide), wide["joints"])
+    elsewhere = {**gripped, "cubes": np.add(in_hand, [0.03, 0, 0, 0, 0, 0, 0])}
+    np.testing.assert_array_equal(task.safe_action(elsewhere), joints)
+
+
 @pytest.mark.parametrize("name", ["pick_place", "stack"])
 def test_windows_begin_every_few_rows_and_hold_at_the_end(name: str) -> None:
     task, episode = TabletopTask(name), episode_of(name)
