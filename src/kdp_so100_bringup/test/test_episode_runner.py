@@ -59,7 +59,7 @@ def test_an_episode_succeeds_and_every_figure_was_measured(runner):
 
 
 def test_a_cancelled_goal_leaves_the_cube_in_the_hand(runner):
-    """Holding is more than staying: the jaw goes on pressing."""
+    """First the planner holds, then the driver."""
     goal = carry(runner, 11)
     goal.cancel()
     wait_until(lambda: goal.done, 5.0, "cancelled")
