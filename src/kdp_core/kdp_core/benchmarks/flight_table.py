@@ -73,8 +73,15 @@ def cells(options: TableOptions) -> Iterator[tuple[Row, int, int, int]]:
 def run_table(
     planners: Path, out: Path, options: TableOptions, processes: int, progress: Progress
 ) -> dict[str, Any]:
-    """Fly what is missing of the table (finished cells are kept below ``out``), write flight.json and .md."""
-    results = []
+    """Fly what is missing of the table (finished cells are kept below ``out``), write flight.json and .md.
+
+    Both are written anew after each cell, so an interrupted run leaves a table of what was flown.
+    """
+    data = (
+        f"simulated Crazyflie in lockstep at 50 Hz, delay {options.delay_ms:g} ms, noise 1 cm and 3 cm/s, "
+        f"unseen worlds from seed 500000000 on"
+    )
+    results, document = [], {}
     for row, poles, number, worlds in cells(options):
         evaluation = EvaluationOptions(
             worlds=worlds, poles=poles, seed=number, delay_ms=options.delay_ms, method=row.method,
@@ -82,13 +89,8 @@ def run_table(
             controller=ControllerOptions(candidates=row.candidates, ranking=row.ranking),
         )  # fmt: skip
         results.append((row, poles, number, _cell(out / "flight", row, evaluation, processes, progress)))
-    table = _rows(results)
-    data = (
-        f"simulated Crazyflie in lockstep at 50 Hz, delay {options.delay_ms:g} ms, noise 1 cm and 3 cm/s, "
-        f"unseen worlds from seed 500000000 on"
-    )
-    document = long_format.write(out / "flight.json", data, table)
-    write_text(out / "flight.md", markdown(data, results))
+        document = long_format.write(out / "flight.json", data, _rows(results))
+        write_text(out / "flight.md", markdown(data, results))
     return document
 
 
