@@ -103,7 +103,8 @@ class ArmPhases:
                 self.hold(now_s, servo_fault)
                 return Order.HOLD_HERE
             return self._stop() if now_s - self._fault_s > self.timeouts.fault_s else Order.NONE
-        self._fault_s = None
+        if self._fault_s is not None:  # holding has helped: commands may go on
+            self._fault_s, self.fault, self._since_s = None, "", now_s
         if self.phase is Phase.ACTIVE and now_s - self._command_s > self.timeouts.command_s:
             self.hold(now_s, "command_timeout")  # the servos do: at the last target
         overdue = self.timeouts.hold_s > 0 and now_s - self._since_s > self.timeouts.hold_s

@@ -168,6 +168,18 @@ def test_servos_in_danger_hold_then_stop(arm, reading, fault):
     assert not done and fault in why
 
 
+def test_a_load_that_holding_takes_away_lets_commands_go_on(arm):
+    arm.command(by=0.3)
+    arm.link.measure(load=(0.0, 0.95, 0.0, 0.0, 0.0, 0.0))
+    arm.run(1.2)
+    assert not arm.control.can_move
+    arm.link.measure(load=(0.0,) * 6)
+    arm.run(1.2)
+    assert arm.control.fault() == ("", "") and arm.control.can_move
+    arm.command()
+    assert arm.control.phases.phase is Phase.ACTIVE
+
+
 def test_holding_because_of_a_fault_keeps_the_grip(arm):
     targets = [*POSE]
     targets[5] -= 0.1

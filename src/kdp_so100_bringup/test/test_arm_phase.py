@@ -74,7 +74,7 @@ def test_a_servo_fault_holds_here_then_stops(phases):
 def test_a_fault_that_passes_leaves_it_holding(phases):
     phases.command(0.0)
     phases.update(0.1, "over_temperature")
-    assert phases.update(1.0, "") is Order.NONE and phases.phase is Phase.HOLDING
+    assert phases.update(1.0, "") is Order.NONE and phases.phase is Phase.HOLDING and phases.fault == ""
     phases.command(1.5)
     assert phases.phase is Phase.ACTIVE
     assert phases.update(1.6, "over_temperature") is Order.HOLD_HERE  # and counts anew
