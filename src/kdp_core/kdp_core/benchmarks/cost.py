@@ -186,8 +186,9 @@ def _description(args: Args) -> str:
 
 
 def _table(cells: list[Cell]) -> Table:
-    columns = ("method", "K", "NFE", "BEF", "p50 ms", "p99 ms", "CPU ms", "calls", "ratio to KDP", "of CPU")
-    table = Table(*columns)
+    table = Table()
+    for name in ("method", "K", "NFE", "BEF", "p50 ms", "p99 ms", "CPU ms", "calls", "x KDP", "x CPU"):
+        table.add_column(name, no_wrap=name == "method")
     for cell in cells:
         p50, p99 = np.percentile(cell.seconds, [50, 99]) * 1e3
         ratios = ("" if value is None else f"{value:.1f}" for value in _ratios(cell, cells))
