@@ -55,7 +55,7 @@ def test_collect_train_export_evaluate(
         "left the arena",
         "time limit",
     }
-    assert "3 poles, K = 4: success" in capsys.readouterr().out.replace("\n", " ")
+    assert "3 poles, 0 collisions, K = 4: success" in capsys.readouterr().out.replace("\n", " ")
 
     with pytest.raises(SystemExit) as caught:  # the checkpoint belongs to another configuration
         run("train_kdp.py", "--config tiny.yaml --out run --train.seed 5", monkeypatch)

@@ -80,7 +80,7 @@ def test_both_forms_of_mish_agree(monkeypatch: pytest.MonkeyPatch) -> None:
     torch.testing.assert_close(Mish()(x), expected)
     monkeypatch.setattr(torch.compiler, "is_exporting", lambda: True)
     torch.testing.assert_close(Mish()(x), expected, atol=1e-13, rtol=1e-9)
-    torch.testing.assert_close(Mish()(x.float()), expected.float(), atol=1e-6, rtol=1e-5)
+    torch.testing.assert_close(Mish()(x.float()), expected.float(), atol=5e-6, rtol=1e-5)
 
 
 @pytest.mark.parametrize(
