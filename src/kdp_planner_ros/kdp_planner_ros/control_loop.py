@@ -16,6 +16,8 @@ from kdp_planner_ros.parameters import Settings
 from kdp_planner_ros.rate import RateLimit
 from kdp_planner_ros.statistics import CycleStatistics
 
+FIRST_STATE_S = 5.0  # patience with the very first state: two fresh processes may need long to meet
+
 
 class ControlLoop:
     """Everything of one configured planner: subscriptions, inputs, goal, cycle. Nothing in here queues.
@@ -239,7 +241,8 @@ class ControlLoop:
         now = time.monotonic_ns()
         self._ended(self.action.check_cancel(now))
         silence_s = (now - max(self.state_ns, goal.started_ns)) * 1e-9
-        if silence_s > self._settings.state_timeout_s:
+        patience_s = self._settings.state_timeout_s
+        if silence_s > (patience_s if self.state_ns else max(patience_s, FIRST_STATE_S)):
             reason = f"{self.blocked or 'no state message'} for {silence_s:.2f} s"
             self._ended(self.goals.end(GoalCode.STATE_LOST, reason, now))
         self._ended(self.goals.check_timeout(now))

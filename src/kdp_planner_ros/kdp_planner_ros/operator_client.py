@@ -13,6 +13,7 @@ from typing import Any
 
 import numpy as np
 import rclpy
+from diagnostic_msgs.msg import DiagnosticArray, DiagnosticStatus
 from kdp_msgs.msg import Plan, RobotStatus, Timing
 from numpy.typing import NDArray
 from rclpy.action import ActionClient
@@ -61,6 +62,8 @@ class OperatorClient:
         """
         self._check = check
         self._latency = latency
+        self._planner = f"{namespace.rstrip('/')}/planner"
+        self._planner_level = DiagnosticStatus.STALE
         self.feedback: Any = None
         self.status: RobotStatus | None = None
         self.snapshots: list[PlanSnapshot] = []
@@ -70,6 +73,7 @@ class OperatorClient:
         node.create_subscription(Timing, "planner/timing", self._on_planner_timing, TIMING)
         node.create_subscription(Timing, "driver/timing", self._on_driver_timing, TIMING)
         node.create_subscription(RobotStatus, "status", self._on_status, qos_profile_sensor_data)
+        node.create_subscription(DiagnosticArray, "/diagnostics", self._on_diagnostics, 10)
         if keep_plans:
             node.create_subscription(Plan, "plan_candidates", self._on_candidates, qos_profile_sensor_data)
         self._goal_class, self._goal_name = action
@@ -87,7 +91,11 @@ class OperatorClient:
     def parts(self) -> dict[str, bool]:
         """What must be there before the first goal, and whether it is; robots add theirs."""
         connected = self.status is not None and self.status.state >= RobotStatus.IDLE
-        return {self._goal_name: self._goals.server_is_ready(), "status (connected)": connected}
+        return {
+            self._goal_name: self._goals.server_is_ready(),
+            "status (connected)": connected,
+            "planner (has the robot's state)": self._planner_level == DiagnosticStatus.OK,
+        }
 
     def wait_ready(self, timeout_s: float) -> None:
         """Wait until all servers answer and the driver has a state. KdpError names what is missing."""
@@ -160,6 +168,11 @@ class OperatorClient:
 
     def _on_status(self, message: RobotStatus) -> None:
         self.status = message
+
+    def _on_diagnostics(self, message: DiagnosticArray) -> None:
+        for status in message.status:
+            if status.name == self._planner:
+                self._planner_level = status.level
 
     def _on_planner_timing(self, message: Timing) -> None:
         self._latency.add_planner(planner_row(message))

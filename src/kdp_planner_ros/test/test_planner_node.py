@@ -8,6 +8,7 @@ from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from visualization_msgs.msg import MarkerArray
 
+from kdp_planner_ros import control_loop
 from kdp_planner_ros.goal import GoalCode
 from kdp_planner_ros.markers import MarkerBuilder
 
@@ -111,6 +112,19 @@ def test_lost_state_ends_the_goal(make_flight):
     assert flight.planner.loop.goals.last_result.code is GoalCode.STATE_LOST
     flight.send_states(2)
     assert len(flight.commands) == 1
+
+
+def test_a_goal_waits_for_the_very_first_state(make_flight, monkeypatch):
+    """Two fresh processes may need seconds to meet; not for ever, though."""
+    monkeypatch.setattr(control_loop, "FIRST_STATE_S", 1.0)
+    flight = make_flight(state_timeout_s=0.1)
+    flight.send_obstacles()
+    flight.send_goal()
+    flight.wait(0.5)
+    assert flight.planner.loop.goals.current is not None
+    assert flight.spin(lambda: flight.planner.loop.goals.last_result is not None)
+    assert flight.planner.loop.goals.last_result.code is GoalCode.STATE_LOST
+    assert "no state message yet" in flight.planner.loop.goals.last_result.reason
 
 
 def test_an_input_that_falls_silent_ends_the_goal(make_flight):

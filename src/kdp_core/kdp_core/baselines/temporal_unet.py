@@ -27,12 +27,24 @@ class Mish(nn.Module):
         return x * (2.0 / (1.0 + torch.sigmoid(-x).square()) - 1.0)
 
 
+class RowConv(nn.Conv1d):
+    """Convolution along rows; exported as one in two dimensions, which onnxruntime does twice as fast."""
+
+    def forward(self, x: Tensor) -> Tensor:
+        """(B, d_in, H) -> (B, d_out, H')."""
+        if not torch.compiler.is_exporting():
+            return super().forward(x)
+        assert isinstance(self.padding, tuple)
+        weight, stride, padding = self.weight.unsqueeze(2), (1, *self.stride), (0, *self.padding)
+        return nn.functional.conv2d(x.unsqueeze(2), weight, self.bias, stride, padding).squeeze(2)
+
+
 class ConvBlock(nn.Sequential):
     """Convolution along rows, group normalisation, Mish."""
 
     def __init__(self, d_in: int, d_out: int, size: UnetSize) -> None:
         super().__init__(
-            nn.Conv1d(d_in, d_out, size.kernel, padding=size.kernel // 2),
+            RowConv(d_in, d_out, size.kernel, padding=size.kernel // 2),
             nn.GroupNorm(size.groups, d_out),
             Mish(),
         )
@@ -47,7 +59,7 @@ class ResidualBlock(nn.Module):
         self.first = ConvBlock(d_in, d_out, size)
         self.second = ConvBlock(d_out, d_out, size)
         self.inject = nn.Sequential(Mish(), nn.Linear(d_embedding, (2 if self.film else 1) * d_out))
-        self.past = nn.Conv1d(d_in, d_out, 1) if d_in != d_out else nn.Identity()
+        self.past = RowConv(d_in, d_out, 1) if d_in != d_out else nn.Identity()
 
     def forward(self, x: Tensor, embedding: Tensor) -> Tensor:
         """X (B, d_in, H), embedding (B or 1, E) -> (B, d_out, H)."""
@@ -109,7 +121,7 @@ class TemporalUnet(nn.Module):
         e = 2 * size.width
         pairs = list(pairwise(widths))
         self.downs = nn.ModuleList(
-            Level(a, b, e, size, nn.Conv1d(b, b, 3, 2, 1) if level < len(pairs) - 1 else nn.Identity())
+            Level(a, b, e, size, RowConv(b, b, 3, 2, 1) if level < len(pairs) - 1 else nn.Identity())
             for level, (a, b) in enumerate(pairs)
         )
         self.middle = Level(widths[-1], widths[-1], e, size, nn.Identity())
@@ -117,7 +129,7 @@ class TemporalUnet(nn.Module):
             Level(2 * b, a, e, size, nn.ConvTranspose1d(a, a, 4, 2, 1)) for a, b in reversed(pairs[1:])
         )
         self.last = ConvBlock(widths[1], widths[1], size)
-        self.head = nn.Conv1d(widths[1], self.channels, 1)
+        self.head = RowConv(widths[1], self.channels, 1)
 
     def encode(self, condition: Tensor) -> Tensor:
         """(…, d_condition) -> (…, W + d_condition): embedded, then as it is; once for all steps."""

@@ -8,6 +8,7 @@ chosen window. Weights are untrained unless artifacts are given: the times do no
 
 from __future__ import annotations
 
+import sys
 import time
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -202,7 +203,8 @@ def _table(cells: list[Cell]) -> Table:
 @user_errors
 def main() -> None:
     """Command line."""
-    run(tyro.cli(Args, description=__doc__), Console(stderr=True))
+    width = None if sys.stderr.isatty() else 120
+    run(tyro.cli(Args, description=__doc__), Console(stderr=True, width=width))
 
 
 if __name__ == "__main__":
