@@ -5,7 +5,7 @@ export PYTHON KDP_ROS
 IN = tools/run-in-workspace
 START = $(or $(shell command -v python3),$(PYTHON))
 
-.PHONY: help setup setup-train lerobot-env demo demo-arm test test-lerobot lint train bench bench-flight bench-arm clean distclean
+.PHONY: help setup setup-train lerobot-env demo demo-arm test test-lerobot lint train bench bench-flight bench-arm outside-so101 clean distclean
 
 help:
 	@echo "make demo          set up, then fly 3 flights with the shipped planner (no torch)"
@@ -16,6 +16,7 @@ help:
 	@echo "make bench         the two-mode toy benchmark of the drift fields"
 	@echo "make bench-flight  60 flights over the whole ROS graph, with latencies"
 	@echo "make bench-arm     60 arm episodes over the whole ROS graph (ARGS=\"--task stack\" for stacking)"
+	@echo "make outside-so101 train and run the planner in lerobot-env-so101's pick-and-place (own environment)"
 	@echo "make lint          ruff and mypy only"
 	@echo "make setup         .venv and colcon build (setup-train: with torch)"
 	@echo "make clean         remove build products (distclean: and .venv)"
@@ -62,9 +63,21 @@ bench-flight: setup
 bench-arm: setup
 	@$(IN) python -m kdp_so100_bringup.bench_arm $(ARGS)
 
+.venv-so101: tools/requirements/so101.txt
+	@$(START) -m venv .venv-so101
+	@.venv-so101/bin/python -m pip install -q --no-input --disable-pip-version-check -r $<
+	@touch .venv-so101
+
+# Demonstrations by that package's own controller, training as on any LeRobotDataset, 200 unseen episodes.
+SO101 = PYTHONPATH=src/kdp_core OMP_NUM_THREADS=1 .venv-so101/bin/python training/outside_so101.py
+outside-so101: setup-train .venv-so101
+	@test -d out/data/so101-pick-place || $(SO101) collect
+	@$(IN) python training/train_kdp.py --config training/configs/so101.yaml
+	@$(SO101) evaluate --json out/bench/so101.json $(ARGS)
+
 clean:
 	rm -rf build install log out/log
 	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
 distclean: clean
-	rm -rf .venv .venv-lerobot
+	rm -rf .venv .venv-lerobot .venv-so101

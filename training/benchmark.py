@@ -1,44 +1,92 @@
 #!/usr/bin/env python3
-"""Benchmark tables: `python training/benchmark.py flight [--quick]`; interrupted runs keep finished cells."""
+"""Benchmark tables; an interrupted run keeps what is finished, and the same command goes on."""
 
 from __future__ import annotations
 
 import os
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated
 
 import tyro
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from kdp_core.benchmarks.flight_table import TableOptions, run_table, smaller
+from kdp_core.benchmarks import arm_table, flight_table, hardware_table
 from kdp_core.cli import user_errors
 
 
 @dataclass
-class Arguments:
-    """Command line of benchmark.py."""
+class Table:
+    """What every table takes."""
 
-    table: Annotated[Literal["flight"], tyro.conf.Positional]
-    """Which table."""
     planners: Path = Path("out/train")
-    """Folder with one training folder per planner (docs/flight-benchmark.md says how they are trained)."""
+    """Folder with one training folder per planner (docs/*-benchmark.md say how they are trained)."""
     out: Path = Path("out/bench")
     """Folder of TABLE.json and TABLE.md."""
     quick: bool = False
-    """A tenth of the worlds."""
+    """A tenth of it."""
+
+
+@dataclass
+class Flight(Table):
+    """Unseen worlds in lockstep: what is learned, what ranking gives, what each field gives."""
+
     processes: int = os.cpu_count() or 1
     """Worker processes."""
-    options: TableOptions = field(default_factory=TableOptions)
+    options: flight_table.TableOptions = field(default_factory=flight_table.TableOptions)
     """How much is flown."""
 
+    def run(self) -> Path:
+        """Fly what is missing; returns the Markdown table."""
+        options = flight_table.smaller(self.options, 20) if self.quick else self.options
+        with _bar() as show:
+            flight_table.run_table(self.planners, self.out, options, self.processes, show)
+        return self.out / "flight.md"
 
-@user_errors
-def main() -> None:
-    """Run and print the table."""
-    arguments = tyro.cli(Arguments, description=__doc__)
-    options = smaller(arguments.options, 20) if arguments.quick else arguments.options
+
+@dataclass
+class Arm(Table):
+    """Unseen scenes in lockstep: candidates, chunks and baselines on pick-place and stacking."""
+
+    processes: int = os.cpu_count() or 1
+    """Worker processes."""
+    options: arm_table.ArmTableOptions = field(default_factory=arm_table.ArmTableOptions)
+    """How much is run."""
+
+    def run(self) -> Path:
+        """Run what is missing; returns the Markdown table."""
+        options = arm_table.smaller(self.options, 20) if self.quick else self.options
+        with _bar() as show:
+            arm_table.run_table(self.planners, self.out, options, self.processes, show)
+        return self.out / "arm.md"
+
+
+@dataclass
+class Hardware(Table):
+    """Table VII: both robots over the whole ROS graph in real time, one-step planner and baselines."""
+
+    options: hardware_table.HardwareOptions = field(default_factory=hardware_table.HardwareOptions)
+    """How much is run."""
+
+    def run(self) -> Path:
+        """Run what is missing; returns the Markdown table."""
+        options = hardware_table.HardwareOptions(3, 1) if self.quick else self.options
+        hardware_table.run_table(self.planners, self.out, options, lambda line: print(line, flush=True))
+        return self.out / "hardware.md"
+
+
+Command = (
+    Annotated[Flight, tyro.conf.subcommand("flight")]
+    | Annotated[Arm, tyro.conf.subcommand("arm")]
+    | Annotated[Hardware, tyro.conf.subcommand("hardware")]
+)
+
+
+@contextmanager
+def _bar() -> Iterator[Callable[[str, int, int, int], None]]:
     console = Console()
     columns = (
         TextColumn("{task.description}"),
@@ -50,12 +98,21 @@ def main() -> None:
         row = bar.add_task("", total=1, note="")
 
         def show(label: str, done: int, total: int, good: int) -> None:
-            bar.update(row, description=label, completed=done, total=total, note=f"{good}/{done} of {total}")
-            if not console.is_terminal and done == total:
+            note = f"{good}/{done} of {total}" if total else ""
+            bar.update(row, description=label, completed=done, total=total or None, note=note)
+            if total == 0:
+                console.print(label, soft_wrap=True)
+            elif not console.is_terminal and done == total:
                 print(f"{label}: {good}/{total}", flush=True)
 
-        run_table(arguments.planners, arguments.out, options, arguments.processes, show)
-    print((arguments.out / "flight.md").read_text())
+        yield show
+
+
+@user_errors
+def main() -> None:
+    """Run and print the table."""
+    command: Table = tyro.cli(Command, description=__doc__)  # type: ignore[arg-type]
+    print(command.run().read_text())  # type: ignore[attr-defined]
 
 
 if __name__ == "__main__":

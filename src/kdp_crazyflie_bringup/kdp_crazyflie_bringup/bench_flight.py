@@ -8,12 +8,9 @@ the flights that are missing; it refuses to mix flights of another machine, arti
 from __future__ import annotations
 
 import argparse
-import hashlib
 import json
-import signal
 import sys
 import time
-from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -25,11 +22,11 @@ from kdp_crazyflie_bringup.flight_runner import FlightRunner, RunnerOptions
 from kdp_crazyflie_bringup.graph import CONTROL_PORT, CRTP_PORT
 from kdp_crazyflie_bringup.report import flight_row, summarise_flights
 from kdp_crazyflie_bringup.scoring import FlightResult
+from kdp_planner_ros import bench
 from kdp_planner_ros.latency_report import write_atomically
 from kdp_planner_ros.machine import machine, versions
 
 FIRST_SEED = 910_001  # neither training worlds nor those of the demo
-RESTARTS = 3  # a graph that breaks this often is no accident
 
 
 def parser() -> argparse.ArgumentParser:
@@ -51,9 +48,8 @@ def parser() -> argparse.ArgumentParser:
 
 def conditions(options: argparse.Namespace, artifact: str) -> dict[str, Any]:
     """What must be the same for flights to be counted together."""
-    graph = hashlib.sha256((Path(artifact) / "planner.onnx").read_bytes()).hexdigest()
     return {
-        "artifact_sha256": graph,
+        "artifact_sha256": bench.planner_sum(artifact),
         "candidates": options.candidates,
         "poles": options.poles,
         "first_seed": options.first_seed,
@@ -61,45 +57,13 @@ def conditions(options: argparse.Namespace, artifact: str) -> dict[str, Any]:
     }
 
 
-def load_rows(path: Path, wanted: dict[str, Any]) -> list[FlightResult]:
-    """Flights of an earlier call. ConfigError if unreadable, or flown under other conditions."""
-    if not path.exists():
-        return []
-    names = {field.name for field in fields(FlightResult)}
-    lines = path.read_text(encoding="utf-8").splitlines()
-    try:
-        header, *rows = (json.loads(line) for line in lines)
-        results = [FlightResult(**{key: row[key] for key in names}) for row in rows]
-    except (ValueError, KeyError, TypeError) as error:
-        raise ConfigError(f"{path}: not a file of flights ({error}); use --fresh to start again") from None
-    differing = sorted(key for key in wanted if header.get(key) != wanted[key])
-    if differing:
-        raise ConfigError(
-            f"{path}: flown under other conditions ({', '.join(differing)}); use --fresh to start again"
-        )
-    return results
-
-
-def append(path: Path, row: dict[str, Any]) -> None:
-    """Add one line; a line is written at once or not at all."""
-    with path.open("a", encoding="utf-8") as file:
-        file.write(json.dumps(row) + "\n")
+def series(path: Path, wanted: dict[str, Any]) -> bench.Series[FlightResult]:
+    """The file of flights beside the summary `path`."""
+    return bench.Series(path.with_suffix(".jsonl"), wanted, FlightResult, "flight")
 
 
 def fly_missing(options: argparse.Namespace, artifact: str, console: Console) -> list[FlightResult]:
-    """Fly what is missing; every flight that was started counts, a graph that broke does so as a failure."""
-    rows_path = options.json.with_suffix(".jsonl")
-    rows_path.parent.mkdir(parents=True, exist_ok=True)
-    wanted = conditions(options, artifact)
-    if options.fresh:
-        rows_path.unlink(missing_ok=True)
-    results = load_rows(rows_path, wanted)
-    if not rows_path.exists():
-        append(rows_path, wanted)
-    done = {result.flight for result in results}
-    missing = [flight for flight in range(1, options.flights + 1) if flight not in done]
-    if results:
-        console.print(f"{len(results)} flights are there already, {len(missing)} to go")
+    """Fly what is missing."""
     runner_options = RunnerOptions(
         log_dir=options.json.parent / "log",
         artifact=artifact,
@@ -109,26 +73,19 @@ def fly_missing(options: argparse.Namespace, artifact: str, console: Console) ->
         control_port=options.control_port,
         use_launch=False,  # process ids, for the load of each process
     )
-    restarts = 0
-    while missing:
-        with FlightRunner(runner_options) as runner:
-            runner.start(options.first_seed + missing[0] - 1)
-            while missing:
-                flight = missing.pop(0)
-                seed = options.first_seed + flight - 1
-                try:
-                    result = runner.fly(flight, seed)
-                except KdpError as error:
-                    result = broken(flight, seed, options.poles, str(error))
-                append(rows_path, result.to_dict())
-                results.append(result)
-                console.print(flight_line(result, options.flights), soft_wrap=True)
-                if result.reason.startswith("graph: "):
-                    restarts += 1
-                    break
-        if restarts > RESTARTS:
-            raise KdpError(f"the graph broke {restarts} times, last: {results[-1].reason}")
-    return sorted((r for r in results if r.flight <= options.flights), key=lambda r: r.flight)
+    flights = series(options.json, conditions(options, artifact))
+    if options.fresh:
+        flights.path.unlink(missing_ok=True)
+    return bench.run_missing(
+        flights,
+        options.flights,
+        options.first_seed,
+        lambda: FlightRunner(runner_options),
+        lambda runner, flight, seed: runner.fly(flight, seed),
+        lambda flight, seed, error: broken(flight, seed, options.poles, error),
+        lambda line: console.print(line, soft_wrap=True),
+        lambda result: flight_line(result, options.flights),
+    )
 
 
 def broken(flight: int, seed: int, poles: int, error: str) -> FlightResult:
@@ -157,12 +114,7 @@ def flight_line(result: FlightResult, flights: int) -> str:
     """One line per flight."""
     row = flight_row(result)
     outcome = f"{result.tts_s:5.1f} s" if result.tts_s is not None else result.reason
-    figures = ""
-    if result.replan_hz is not None and row["e2e_ms"]["n"]:
-        figures = (
-            f"  {result.replan_hz:.1f} Hz  planner {row['planner_ms']['p50']:.2f} ms"
-            f"  end to end {row['e2e_ms']['p50']:.2f} ms"
-        )
+    figures = bench.figures(result.replan_hz, row["planner_ms"], row["e2e_ms"])
     return f"flight {result.flight:3d}/{flights}  world {result.seed}  {outcome}{figures}"
 
 
@@ -170,11 +122,7 @@ def main(argv: list[str] | None = None) -> int:
     """Run the benchmark; 0 when it is complete, whatever the success rate."""
     options = parser().parse_args(argv)
     console = Console(highlight=False)
-    for sig in (
-        signal.SIGINT,
-        signal.SIGTERM,
-    ):  # also where a script's background job inherits an ignored SIGINT
-        signal.signal(sig, signal.default_int_handler)
+    bench.interruptible()
     began = time.time()
     try:
         if options.flights < 1:
@@ -194,21 +142,14 @@ def main(argv: list[str] | None = None) -> int:
         "simulated": True,
         "backend": "sim",
         **conditions(options, artifact),
-        "artifact": artifact,
+        "artifact": options.artifact or "shipped",
         "versions": versions("cflib"),
         "finished_unix": round(time.time()),
         "last_call_s": round(time.time() - began),
         "flight_rows": [flight_row(result) for result in results],
     }
     write_atomically(options.json, json.dumps(summary, indent=1) + "\n")
-    low, high = summary["success_wilson95"]
-    console.print(
-        f"{summary['success']} of {summary['flights']} succeeded "
-        f"(95 % Wilson {100 * low:.1f} to {100 * high:.1f} %), "
-        f"median {summary['tts_s']} s, replan {summary['replan_hz']} Hz\nplanner ms {summary['planner_ms']}\n"
-        f"end to end ms {summary['e2e_ms']}\nCPU % of a core {summary['cpu_percent']}\n{options.json}",
-        soft_wrap=True,
-    )
+    console.print(f"{bench.closing(summary, summary['flights'])}\n{options.json}", soft_wrap=True)
     return 0
 
 

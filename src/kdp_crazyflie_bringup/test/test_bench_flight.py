@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from kdp_core.exceptions import ConfigError
-from kdp_crazyflie_bringup.bench_flight import append, broken, load_rows, main
+from kdp_crazyflie_bringup.bench_flight import broken, main, series
 
 CONDITIONS = {
     "artifact_sha256": "ab",
@@ -19,16 +19,16 @@ CONDITIONS = {
 
 
 def write(path: Path, flights: int) -> None:
-    append(path, CONDITIONS)
+    kept = series(path, CONDITIONS)
     for flight in range(1, flights + 1):
-        append(path, broken(flight, flight, 16, "x").to_dict())
+        kept.append(broken(flight, flight, 16, "x").to_dict())
 
 
 def test_flights_come_back(tmp_path: Path):
     path = tmp_path / "flight.jsonl"
-    assert load_rows(path, CONDITIONS) == []
+    assert series(path, CONDITIONS).load() == []
     write(path, 3)
-    rows = load_rows(path, CONDITIONS)
+    rows = series(path, CONDITIONS).load()
     assert [row.flight for row in rows] == [1, 2, 3]
     again = broken(2, 2, 16, "x").to_dict()
     assert rows[1].to_dict() == again
@@ -39,7 +39,7 @@ def test_other_conditions_are_refused(key: str, tmp_path: Path):
     path = tmp_path / "flight.jsonl"
     write(path, 1)
     with pytest.raises(ConfigError, match=key):
-        load_rows(path, {**CONDITIONS, key: "another"})
+        series(path, {**CONDITIONS, key: "another"}).load()
 
 
 @pytest.mark.parametrize("damage", ["", "{", '{"flight": 1}\n[]', "\x00"])
@@ -47,7 +47,7 @@ def test_damaged_file_is_one_line(damage: str, tmp_path: Path):
     path = tmp_path / "flight.jsonl"
     path.write_text(json.dumps(CONDITIONS) + "\n" + damage if damage else "")
     with pytest.raises(ConfigError, match="not a file of flights"):
-        load_rows(path, CONDITIONS)
+        series(path, CONDITIONS).load()
 
 
 @pytest.mark.parametrize(

@@ -3,7 +3,7 @@
 import os
 from pathlib import Path
 
-from kdp_planner_ros.cpu_load import CpuLoad, cpu_seconds
+from kdp_planner_ros.cpu_load import CpuLoad, cpu_seconds, stolen_seconds
 
 
 def test_name_with_blanks_and_brackets(tmp_path: Path):
@@ -24,3 +24,11 @@ def test_load_of_a_busy_process():
     shares = load.stop()
     assert shares["me"] > 0.0
     assert shares["gone"] == 0.0
+    assert shares[CpuLoad.STOLEN] >= 0.0
+
+
+def test_stolen_time(tmp_path: Path):
+    """Eighth number of the first line of /proc/stat, proc(5)."""
+    assert stolen_seconds(tmp_path) == 0.0
+    (tmp_path / "stat").write_text("cpu  1 2 3 4 5 6 7 800 9 10\ncpu0 1 2 3 4 5 6 7 8 9 10\n")
+    assert stolen_seconds(tmp_path) == 800 / os.sysconf("SC_CLK_TCK")

@@ -7,7 +7,7 @@ from rich.console import Console
 
 from kdp_core.exceptions import ConfigError
 from kdp_so100_bringup import bench_arm, demo
-from kdp_so100_bringup.bench_arm import append, broken, load_rows
+from kdp_so100_bringup.bench_arm import broken, series
 from kdp_so100_bringup.demo import Part, check_artifact, progress_line, report, results_table
 from kdp_so100_bringup.episode_runner import Progress
 
@@ -121,11 +121,10 @@ def test_wrong_use_of_the_demo(words, named, tmp_path, capsys):
 
 def test_episodes_come_back(tmp_path):
     path = tmp_path / "arm.jsonl"
-    assert load_rows(path, CONDITIONS) == []
-    append(path, CONDITIONS)
+    assert series(path, CONDITIONS).load() == []
     for episode in (1, 2, 3):
-        append(path, done(episode).to_dict())
-    rows = load_rows(path, CONDITIONS)
+        series(path, CONDITIONS).append(done(episode).to_dict())
+    rows = series(path, CONDITIONS).load()
     assert [row.episode for row in rows] == [1, 2, 3]
     assert rows[1].to_dict() == done(2).to_dict()
 
@@ -133,10 +132,9 @@ def test_episodes_come_back(tmp_path):
 @pytest.mark.parametrize("key", sorted(CONDITIONS))
 def test_other_conditions_are_refused(key, tmp_path):
     path = tmp_path / "arm.jsonl"
-    append(path, CONDITIONS)
-    append(path, done().to_dict())
+    series(path, CONDITIONS).append(done().to_dict())
     with pytest.raises(ConfigError, match=key):
-        load_rows(path, {**CONDITIONS, key: "another"})
+        series(path, {**CONDITIONS, key: "another"}).load()
 
 
 @pytest.mark.parametrize("damage", ["", "{", '{"episode": 1}\n[]', "\x00"])
@@ -144,7 +142,7 @@ def test_a_damaged_file_is_one_line(damage, tmp_path):
     path = tmp_path / "arm.jsonl"
     path.write_text(json.dumps(CONDITIONS) + "\n" + damage if damage else "")
     with pytest.raises(ConfigError, match="not a file of episodes"):
-        load_rows(path, CONDITIONS)
+        series(path, CONDITIONS).load()
 
 
 @pytest.mark.parametrize(

@@ -2,19 +2,18 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable, Iterator
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import numpy as np
 
 from kdp_core.benchmarks import long_format
-from kdp_core.benchmarks.flight_eval import EvaluationOptions, Method, Outcome, evaluate, wilson
+from kdp_core.benchmarks.cells import Progress, cell, rate, safe_share
+from kdp_core.benchmarks.flight_eval import EvaluationOptions, Method, Outcome, evaluate
 from kdp_core.controller import ControllerOptions
-from kdp_core.exceptions import DataError
-from kdp_core.files import load_json, write_json, write_text
+from kdp_core.files import write_text
 
 Ranking = Literal["both", "learned", "task"]
 
@@ -42,7 +41,7 @@ ROWS = (
     Row("kdp (paper's field), K = 1", "kdp0", candidates=1),
     Row("mean field, K = 1", "mean0", candidates=1),
     Row("mean field, 64 rotations, task costs", "mean0", method="rotated_mean", ranking="task"),
-    Row("behaviour cloning", "bc0", candidates=1),
+    Row("behaviour cloning", "crazyflie_bc", candidates=1),
     Row("no learning: 64 straight lines, task costs", None, method="straight_fan", ranking="task"),
 )
 
@@ -57,9 +56,6 @@ class TableOptions:
     sets: int = 3
     other_worlds: int = 100
     delay_ms: float = 12.0
-
-
-Progress = Callable[[str, int, int, int], None]
 
 
 def cells(options: TableOptions) -> Iterator[tuple[Row, int, int, int]]:
@@ -88,58 +84,29 @@ def run_table(
             artifact=None if row.artifact is None else str(planners / row.artifact / "artifact"),
             controller=ControllerOptions(candidates=row.candidates, ranking=row.ranking),
         )  # fmt: skip
-        results.append((row, poles, number, _cell(out / "flight", row, evaluation, processes, progress)))
+        label = f"{row.name}_{poles}_{number}"
+        outcomes = cell(out / "flight", label, evaluation, Outcome, evaluate, processes, progress)
+        results.append((row, poles, number, outcomes))
         document = long_format.write(out / "flight.json", data, _rows(results))
         write_text(out / "flight.md", markdown(data, results))
     return document
 
 
-def _cell(
-    folder: Path, row: Row, options: EvaluationOptions, processes: int, progress: Progress
-) -> list[Outcome]:
-    """Outcomes of one cell, from its file if it was flown with the same options and planner before."""
-    key = json.loads(json.dumps(asdict(options)))
-    key["artifact"] = None if options.artifact is None else _sums(Path(options.artifact))
-    name = "".join(c if c.isalnum() else "_" for c in f"{row.name}_{options.poles}_{options.seed}")
-    path = folder / f"{name}.json"
-    if path.exists():
-        known = load_json(path, DataError)
-        if known["options"] == key:
-            return [Outcome(**o) for o in known["outcomes"]]
-    label = f"{row.name}, {options.poles} poles, set {options.seed}"
-    outcomes = evaluate(options, processes, lambda done, total, good: progress(label, done, total, good))
-    write_json(path, {"options": key, "outcomes": [asdict(o) for o in outcomes]})
-    return outcomes
-
-
-def _sums(artifact: Path) -> str:
-    try:
-        return (artifact / "SHA256SUMS").read_text()
-    except OSError:
-        raise DataError(
-            f"{artifact}: no trained planner; train it first (see docs/flight-benchmark.md)"
-        ) from None
-
-
 def _rows(results: list[tuple[Row, int, int, list[Outcome]]]) -> list[long_format.Row]:
     rows = []
     for row, poles, number, outcomes in results:
-        rate = float(np.mean([o.success for o in outcomes]))
+        success = float(np.mean([o.success for o in outcomes]))
         times = [o.time_s for o in outcomes if o.time_s is not None]
         more = {"candidates": row.candidates, "episodes": len(outcomes), "protocol": "receding"}
         values = {
-            "success": (rate, np.sqrt(rate * (1 - rate) / len(outcomes))),
+            "success": (success, np.sqrt(success * (1 - success) / len(outcomes))),
             "collisions": (float(np.mean([o.reason == "collision" for o in outcomes])), None),
             "time_to_success_s": (float(np.median(times)) if times else float("nan"), None),
-            "safe_action_share": (_safe_share(outcomes), None),
+            "safe_action_share": (safe_share(outcomes), None),
         }
         for metric, (value, stderr) in values.items():
             rows.append(long_format.row(f"poles-{poles}", row.name, metric, value, stderr, number, **more))
     return rows
-
-
-def _safe_share(outcomes: list[Outcome]) -> float:
-    return sum(o.safe_cycles for o in outcomes) / max(1, sum(o.cycles for o in outcomes))
 
 
 def markdown(data: str, results: list[tuple[Row, int, int, list[Outcome]]]) -> str:
@@ -155,14 +122,10 @@ def markdown(data: str, results: list[tuple[Row, int, int, list[Outcome]]]) -> s
             if not flown:
                 entries.append("")
                 continue
-            good = sum(o.success for o in flown)
-            low, high = wilson(good, len(flown))
-            entries.append(
-                f"{100 * good / len(flown):.1f} [{100 * low:.1f}, {100 * high:.1f}] n = {len(flown)}"
-            )
+            entries.append(rate(sum(o.success for o in flown), len(flown)))
         times = [o.time_s for o in everything if o.time_s is not None]
         entries.append(f"{np.median(times):.1f}" if times else "-")
-        entries.append(f"{100 * _safe_share(everything):.1f} %")
+        entries.append(f"{100 * safe_share(everything):.1f} %")
         lines.append(f"| {row.name} | " + " | ".join(entries) + " |")
     return "\n".join(lines) + "\n"
 

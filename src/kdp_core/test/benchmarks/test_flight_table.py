@@ -20,7 +20,7 @@ def test_table_is_flown_once_and_written(tmp_path: Path, monkeypatch: pytest.Mon
         return flight_table.run_table(tmp_path, tmp_path, OPTIONS, 1, lambda label, *_: flown.append(label))
 
     first = run()
-    assert flown == ["fan, 0 poles, set 0"]
+    assert flown == ["fan_0_0"]
     assert run()["rows"] == first["rows"] and len(flown) == 1  # finished cells are kept
     values = {row["metric"]: row["value"] for row in long_format.read(tmp_path / "flight.json")["rows"]}
     assert (

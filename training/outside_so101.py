@@ -1,0 +1,199 @@
+#!/usr/bin/env python3
+"""Outside check: the planner in somebody else's pick-and-place, ``lerobot-env-so101`` from PyPI (Apache-2.0).
+
+Three steps, which ``make outside-so101`` runs in turn: ``collect`` stores demonstrations by that package's
+own scripted controller as a LeRobotDataset; ``train_kdp.py`` learns from it as from any other; ``evaluate``
+runs the artifact in unseen episodes. Nothing of robot or task is known to the planner beyond the data.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from concurrent.futures import ProcessPoolExecutor
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import tyro
+from rich.progress import track
+
+from kdp_core.benchmarks.flight_eval import wilson
+from kdp_core.cli import user_errors
+from kdp_core.controller import Controller, ControllerOptions
+from kdp_core.datasets.episodes import Episode
+from kdp_core.datasets.lerobot_units import RAW
+from kdp_core.datasets.lerobot_writer import write_lerobot
+from kdp_core.exceptions import ConfigError
+from kdp_core.files import write_json
+from kdp_core.planner import Planner
+from kdp_core.tasks.generic import GenericTask
+
+ENVIRONMENT = "lerobot_env_so101/SO101PickPlace-v0"
+ACTION_SCALE = 0.025
+"""m per unit of position action: the scripted controller fails with the environment's default of 1."""
+RATE_HZ = 10
+STEP_LIMIT = 300
+AFTER_SUCCESS = 16
+"""Steps recorded after success, so that windows reach up to it."""
+STATE, SCENE = "observation.state", "observation.environment_state"
+EVALUATION_SEED = 1_000_000
+
+
+def make_environment() -> Any:
+    """The environment, with block and goal at random. Raises ConfigError where it is not installed."""
+    try:
+        import gymnasium
+        import lerobot_env_so101  # noqa: F401  # registers it
+    except ImportError as error:
+        raise ConfigError(f"{error.name} is not installed here; run this with `make outside-so101`") from None
+    return gymnasium.make(
+        ENVIRONMENT, random_block_position=True, action_scale=ACTION_SCALE, disable_env_checker=True
+    ).unwrapped
+
+
+def record(seed: int, noise: float) -> Episode | None:
+    """One demonstration (10 Hz), None if it failed.
+
+    Half of the steps get noise (standard deviation ``noise`` of the action's range) on what is executed; what
+    is recorded is what the controller wanted there, so that the planner learns to come back.
+    """
+    from lerobot_env_so101.scripted.pick_place import PickPlaceController
+
+    environment, controller = make_environment(), PickPlaceController(action_scale=ACTION_SCALE)
+    rng = np.random.default_rng(seed)
+    observation, _ = environment.reset(seed=seed)
+    rows: list[tuple[np.ndarray, np.ndarray, np.ndarray, float]] = []
+    left = AFTER_SUCCESS
+    while left and len(rows) < STEP_LIMIT:
+        scene = observation["environment_state"]
+        action = controller.act(environment.ik_point_pos, scene[:3], scene[3:])
+        executed = action.copy()
+        if rng.random() < 0.5:
+            executed[:3] = np.clip(executed[:3] + noise * rng.standard_normal(3), -1, 1)
+        state = observation["agent_pos"]
+        observation, _, _, _, info = environment.step(executed)
+        rows.append((state, scene, action, float(info["succeed"])))
+        left -= bool(info["succeed"]) or left < AFTER_SUCCESS
+    if left:
+        return None
+    states, scenes, actions, rewards = (np.array(column) for column in zip(*rows, strict=True))
+    ends = np.arange(len(rows)) == len(rows) - 1
+    return Episode(
+        observations={STATE: states.astype(np.float32), SCENE: scenes.astype(np.float32)},
+        actions=actions.astype(np.float32),
+        rewards=rewards.astype(np.float64),
+        terminations=ends,
+        truncations=np.zeros(len(rows), bool),
+        seed=seed,
+    )
+
+
+@dataclass
+class Collect:
+    """Record demonstrations."""
+
+    out: Path = Path("out/data/so101-pick-place")
+    """Folder of the LeRobotDataset."""
+    episodes: int = 300
+    """Attempts; failed ones are left out."""
+    noise: float = 0.2
+    """Noise on executed actions, of their range."""
+    processes: int = os.cpu_count() or 1
+    overwrite: bool = False
+
+    def run(self) -> None:
+        """Record and store."""
+        kept = 0
+
+        def demonstrations() -> Iterator[Episode]:
+            nonlocal kept
+            with ProcessPoolExecutor(self.processes) as pool:
+                found = pool.map(partial(record, noise=self.noise), range(self.episodes))
+                for episode in track(found, "demonstrations", self.episodes):
+                    if episode is not None:
+                        kept += 1
+                        yield episode
+
+        write_lerobot(
+            self.out, demonstrations(), RATE_HZ, RAW, task="move the cube to the goal", robot_type="so101",
+            overwrite=self.overwrite, metadata={"environment": ENVIRONMENT, "action_scale": ACTION_SCALE},
+        )  # fmt: skip
+        print(f"{kept} of {self.episodes} demonstrations in {self.out}")
+
+
+def fly(seed: int, artifact: str, options: ControllerOptions) -> dict[str, Any]:
+    """One episode with the planner: success and time, as the environment judges."""
+    environment, planner = make_environment(), Planner.load(artifact)
+    controller = Controller(planner, GenericTask(planner.spec), options)
+    observation, _ = environment.reset(seed=seed)
+    low, high = environment.action_space.low, environment.action_space.high
+    steps = 0
+    for _ in range(STEP_LIMIT):
+        inputs = {
+            "observation": observation["agent_pos"],
+            "environment_state": observation["environment_state"],
+        }
+        action = np.clip(controller.step(inputs).action, low, high).astype(np.float32)
+        observation, _, terminated, _, info = environment.step(action)
+        steps += 1
+        if terminated:
+            break
+    return {"seed": seed, "success": bool(info["succeed"]), "time_s": steps / RATE_HZ}
+
+
+@dataclass
+class Evaluate:
+    """Run an artifact in unseen episodes."""
+
+    artifact: Path = Path("out/train/so101-pick-place/artifact")
+    episodes: int = 200
+    candidates: int = 64
+    """K."""
+    chunk: int = 8
+    """Actions executed per plan."""
+    json: Path | None = None
+    """Where the result is written."""
+    processes: int = os.cpu_count() or 1
+
+    def run(self) -> None:
+        """Evaluate, print one line, write JSON."""
+        Planner.load(self.artifact)  # a broken artifact is an error here, not in a worker
+        options = ControllerOptions(
+            candidates=self.candidates, chunk=self.chunk, ranking="learned", stay=0.0, warm_start=0.0
+        )
+        seeds = range(EVALUATION_SEED, EVALUATION_SEED + self.episodes)
+        with ProcessPoolExecutor(self.processes) as pool:
+            results = pool.map(partial(fly, artifact=str(self.artifact), options=options), seeds)
+            outcomes = list(track(results, "episodes", self.episodes))
+        good = [o for o in outcomes if o["success"]]
+        low, high = wilson(len(good), len(outcomes))
+        median = float(np.median([o["time_s"] for o in good])) if good else None
+        print(
+            f"{ENVIRONMENT}, K = {self.candidates}, L = {self.chunk}: {len(good)} of {len(outcomes)} "
+            f"[{100 * low:.1f}, {100 * high:.1f}] %, median time {median} s (simulated)"
+        )
+        if self.json is not None:
+            result = {
+                "environment": ENVIRONMENT, "action_scale": ACTION_SCALE, "candidates": self.candidates,
+                "chunk": self.chunk, "n": len(outcomes), "success_rate": len(good) / len(outcomes),
+                "wilson95": [low, high], "time_to_success_s": {"median": median}, "outcomes": outcomes,
+            }  # fmt: skip
+            write_json(self.json, result)
+
+
+@user_errors
+def main() -> None:
+    """Command line."""
+    command = tyro.cli(
+        Annotated[Collect, tyro.conf.subcommand("collect")]
+        | Annotated[Evaluate, tyro.conf.subcommand("evaluate")],
+        description=__doc__,
+    )
+    command.run()
+
+
+if __name__ == "__main__":
+    main()
