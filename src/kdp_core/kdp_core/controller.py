@@ -176,13 +176,14 @@ class Controller:
 
     def _cost(self, windows: np.ndarray, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
         progress_weight = 1.0 if self.options.ranking == "task" else self.options.progress_weight
-        cost, valid = self.task.costs(windows, inputs, progress_weight)
-        if self.options.stay > 0 and self._path is not None and self.spec.horizon > 1:
-            left = self.task.paths(windows, inputs)[:, :-1] - self._advanced(self._path)
-            left *= left
-            distance = np.sqrt(left[..., 0] + left[..., 1] + left[..., 2])
-            cost = cost + self.options.stay / distance.shape[1] * np.add.reduce(distance, axis=1)
-        return cost, valid
+        if self.options.stay == 0 or self._path is None or self.spec.horizon == 1:
+            return self.task.costs(windows, inputs, progress_weight)
+        paths = self.task.paths(windows, inputs)
+        cost, valid = self.task.costs(windows, inputs, progress_weight, paths)
+        left = paths[:, :-1] - self._advanced(self._path)
+        left *= left
+        distance = np.sqrt(left[..., 0] + left[..., 1] + left[..., 2])
+        return cost + self.options.stay / distance.shape[1] * np.add.reduce(distance, axis=1), valid
 
     def _advanced(self, path: np.ndarray) -> np.ndarray:
         """The last path (H, 3) as it should look now, (H - 1, 3): moved on by the time since it was planned.

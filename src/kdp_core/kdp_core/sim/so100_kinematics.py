@@ -19,8 +19,11 @@ from kdp_core.sim.so100_geometry import (
     WRIST_M,
 )
 
-_UPPER, _UPPER_ANGLE = np.hypot(*UPPER_ARM_M), np.arctan2(*UPPER_ARM_M[::-1])
-_LOWER, _LOWER_ANGLE = np.hypot(*LOWER_ARM_M), np.arctan2(*LOWER_ARM_M[::-1])
+# Python's floats: they leave single precision single.
+_UPPER, _UPPER_ANGLE = float(np.hypot(*UPPER_ARM_M)), float(np.arctan2(*UPPER_ARM_M[::-1]))
+_LOWER, _LOWER_ANGLE = float(np.hypot(*LOWER_ARM_M)), float(np.arctan2(*LOWER_ARM_M[::-1]))
+_OUT, _ASIDE = float(WRIST_M + GRASP_M[0]), float(GRASP_M[1])
+_BASE_OUT, _BASE_UP = float(SHOULDER_M[0]), float(PAN_HEIGHT_M + SHOULDER_M[1])
 
 
 def wrap(angle: np.ndarray) -> np.ndarray:
@@ -37,8 +40,8 @@ def hand_frame(joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """
     pan, lift, elbow, flex, roll = (joints[..., i] for i in range(5))
     pitch = lift
-    radius = SHOULDER_M[0] + _UPPER * np.cos(_UPPER_ANGLE - pitch)
-    height = PAN_HEIGHT_M + SHOULDER_M[1] + _UPPER * np.sin(_UPPER_ANGLE - pitch)
+    radius = _BASE_OUT + _UPPER * np.cos(_UPPER_ANGLE - pitch)
+    height = _BASE_UP + _UPPER * np.sin(_UPPER_ANGLE - pitch)
     pitch = pitch + elbow
     radius, height = (
         radius + _LOWER * np.cos(_LOWER_ANGLE - pitch),
@@ -54,8 +57,26 @@ def hand_frame(joints: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     cr, sr = cr[..., None], sr[..., None]
     width, closing = cr * left - sr * up, cr * up + sr * left
     wrist = np.stack([radius * ca, radius * sa, height], axis=-1)
-    point = wrist + (WRIST_M + GRASP_M[0]) * along + GRASP_M[1] * closing
+    point = wrist + _OUT * along + _ASIDE * closing
     return point, np.stack([along, width, closing], axis=-1)
+
+
+def hand_points(joints: np.ndarray) -> np.ndarray:
+    """The grasp point (…, 3) m of `hand_frame` alone, in the precision of the joints; for many at once."""
+    pan, lift, elbow, flex, roll = np.ascontiguousarray(np.moveaxis(joints[..., :5], -1, 0))
+    elbow = lift + elbow
+    pitch = elbow + flex
+    upper, lower = _UPPER_ANGLE - lift, _LOWER_ANGLE - elbow
+    cp, sp = np.cos(pitch), np.sin(pitch)
+    closing = _ASIDE * np.cos(roll)
+    left = _ASIDE * np.sin(roll)
+    out = _BASE_OUT + _UPPER * np.cos(upper) + _LOWER * np.cos(lower) + _OUT * cp + closing * sp
+    ca, sa = np.cos(pan), np.sin(pan)
+    points = np.empty((*pan.shape, 3), pan.dtype)
+    points[..., 0] = ca * out - sa * left
+    points[..., 1] = sa * out + ca * left
+    points[..., 2] = _BASE_UP + _UPPER * np.sin(upper) + _LOWER * np.sin(lower) - _OUT * sp + closing * cp
+    return points
 
 
 def gripper_yaw(joints: np.ndarray) -> np.ndarray:

@@ -33,11 +33,16 @@ class Task(Protocol):
         ...
 
     def costs(
-        self, windows: np.ndarray, inputs: Inputs, progress_weight: float = 1.0
+        self,
+        windows: np.ndarray,
+        inputs: Inputs,
+        progress_weight: float = 1.0,
+        paths: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Windows (K, H, D) to (cost (K,), lower is better; valid (K,) bool).
 
-        ``progress_weight`` scales the part of the cost that a learned score stands for too.
+        ``progress_weight`` scales the part of the cost that a learned score stands for too. ``paths``: what
+        the method of this name gave for these windows, where it is at hand already.
         """
         ...
 

@@ -136,7 +136,11 @@ class FlightTask:
         return inputs["position"].astype(windows.dtype) + windows[..., :3]
 
     def costs(
-        self, windows: np.ndarray, inputs: Inputs, progress_weight: float = 1.0
+        self,
+        windows: np.ndarray,
+        inputs: Inputs,
+        progress_weight: float = 1.0,
+        paths: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Ranking cost (K,): shortfall of clearance below the margin, hits, and distance left to the goal.
 

@@ -128,7 +128,11 @@ class GenericTask:
         return np.pad(shown, ((0, 0), (0, 0), (0, 3 - shown.shape[-1])))
 
     def costs(
-        self, windows: np.ndarray, inputs: Inputs, progress_weight: float = 1.0
+        self,
+        windows: np.ndarray,
+        inputs: Inputs,
+        progress_weight: float = 1.0,
+        paths: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """No cost of its own: the learned score decides."""
         return np.zeros(len(windows)), np.ones(len(windows), bool)

@@ -13,7 +13,7 @@ import numpy as np
 
 from kdp_core.exceptions import InputError
 from kdp_core.sim.so100_geometry import CUBE_M, GRASP_JAW_RAD, HIGH_RAD, JOINTS, LOW_RAD
-from kdp_core.sim.so100_kinematics import hand_frame
+from kdp_core.sim.so100_kinematics import hand_frame, hand_points
 from kdp_core.spec import Channel, Goal, Input, KeyPart, RosField, Spec
 from kdp_core.tasks.base import Inputs
 from kdp_core.tasks.tabletop_features import features
@@ -159,10 +159,14 @@ class TabletopTask:
 
     def paths(self, windows: np.ndarray, inputs: Inputs) -> np.ndarray:
         """Windows (K, H, 12) to paths of the grasp point in the world, (K, H, 3) m."""
-        return hand_frame(windows[..., :6])[0]
+        return hand_points(windows)
 
     def costs(
-        self, windows: np.ndarray, inputs: Inputs, progress_weight: float = 1.0
+        self,
+        windows: np.ndarray,
+        inputs: Inputs,
+        progress_weight: float = 1.0,
+        paths: np.ndarray | None = None,
     ) -> tuple[np.ndarray, np.ndarray]:
         """Ranking cost (K,): planning into the table. Progress is left to the learned score.
 
@@ -170,7 +174,7 @@ class TabletopTask:
         ``progress_weight`` has nothing to scale. A plan is valid if it is finite, begins near the present
         joints and leaves the tips of the fingers above the table.
         """
-        height = self.paths(windows, inputs)[..., 2]
+        height = (self.paths(windows, inputs) if paths is None else paths)[..., 2]
         jump = np.abs(windows[:, 0, 6:] - inputs["joints"]).max(axis=1)
         cost = self.weights.table * np.maximum(self.weights.lowest_m - height, 0.0).mean(axis=1)
         finite = np.isfinite(cost) & np.isfinite(jump)

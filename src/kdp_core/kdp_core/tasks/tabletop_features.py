@@ -17,17 +17,16 @@ NEAR_M = 0.02
 def cube_yaw(pose: np.ndarray) -> np.ndarray:
     """Yaw of cube poses (…, 7): of an edge that lies flat, rad, meaningful modulo a quarter turn."""
     x, y, z, w = (pose[..., i] for i in range(3, 7))
-    axes = np.stack(
+    axes = np.array(  # (3 axes of the cube, 3 coordinates, …)
         [
-            np.stack([1 - 2 * (y * y + z * z), 2 * (x * y + w * z), 2 * (x * z - w * y)], axis=-1),
-            np.stack([2 * (x * y - w * z), 1 - 2 * (x * x + z * z), 2 * (y * z + w * x)], axis=-1),
-            np.stack([2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)], axis=-1),
-        ],
-        axis=-2,
+            [1 - 2 * (y * y + z * z), 2 * (x * y + w * z), 2 * (x * z - w * y)],
+            [2 * (x * y - w * z), 1 - 2 * (x * x + z * z), 2 * (y * z + w * x)],
+            [2 * (x * z + w * y), 2 * (y * z - w * x), 1 - 2 * (x * x + y * y)],
+        ]
     )
-    flattest = np.abs(axes[..., 2]).argmin(axis=-1)
-    flat = np.take_along_axis(axes, flattest[..., None, None], axis=-2)[..., 0, :]
-    yaw: np.ndarray = np.arctan2(flat[..., 1], flat[..., 0])
+    flattest = np.abs(axes[:, 2]).argmin(axis=0)
+    flat = np.take_along_axis(axes, flattest[None, None], axis=0)[0]
+    yaw: np.ndarray = np.arctan2(flat[1], flat[0])
     return yaw
 
 
@@ -41,30 +40,21 @@ def features(joints: np.ndarray, cube: np.ndarray, goal: np.ndarray) -> np.ndarr
     point, frame = hand_frame(joints)
     pan = joints[..., 0]
     centre = cube[..., :3]
-    hand = np.einsum("...ji,...j->...i", frame, centre - point)
+    hand = ((centre - point)[..., None, :] @ frame)[..., 0, :]  # the transposed frame takes it to the hand
     closing = frame[..., 2]
     turn = 4.0 * (cube_yaw(cube) - np.arctan2(closing[..., 1], closing[..., 0]))
     left = goal - centre
     c, s = np.cos(pan), np.sin(pan)
-    left = np.stack(
-        [c * left[..., 0] + s * left[..., 1], c * left[..., 1] - s * left[..., 0], left[..., 2]], axis=-1
-    )
-    return np.concatenate(
-        [
-            joints,
-            _polar(centre, point, pan),
-            NEAR_M * np.tanh(hand / NEAR_M),
-            np.stack([np.sin(turn), np.cos(turn)], axis=-1),
-            _polar(goal, point, pan),
-            NEAR_M * np.tanh(left / NEAR_M),
-            NEAR_M * np.tanh(np.hypot(left[..., :1], left[..., 1:2]) / NEAR_M),
-        ],
-        axis=-1,
-    )
+    x, y = c * left[..., 0] + s * left[..., 1], c * left[..., 1] - s * left[..., 0]
+    near = np.array([*np.moveaxis(hand, -1, 0), x, y, left[..., 2], np.hypot(x, y)])
+    near = NEAR_M * np.tanh(near / NEAR_M)
+    rest = [*near[:3], np.sin(turn), np.cos(turn), *_polar(goal, point, pan), *near[3:]]
+    rows = [*np.moveaxis(joints, -1, 0), *_polar(centre, point, pan), *rest]
+    return np.moveaxis(np.array(np.broadcast_arrays(*rows)), 0, -1)
 
 
-def _polar(target: np.ndarray, point: np.ndarray, pan: np.ndarray) -> np.ndarray:
+def _polar(target: np.ndarray, point: np.ndarray, pan: np.ndarray) -> list[np.ndarray]:
     """Target (…, 3) seen from the hand: bearing left of the pan joint (rad), farther out and higher (m)."""
     bearing = wrap(np.arctan2(target[..., 1], target[..., 0]) - pan)
     farther = np.hypot(target[..., 0], target[..., 1]) - np.hypot(point[..., 0], point[..., 1])
-    return np.stack([bearing, farther, target[..., 2] - point[..., 2]], axis=-1)
+    return [bearing, farther, target[..., 2] - point[..., 2]]

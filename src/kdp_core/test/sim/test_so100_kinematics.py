@@ -5,7 +5,7 @@ import numpy as np
 
 from kdp_core.sim.so100 import So100Scene
 from kdp_core.sim.so100_geometry import HIGH_RAD, LOW_RAD
-from kdp_core.sim.so100_kinematics import grasp_from_above, gripper_yaw, hand_frame, wrap
+from kdp_core.sim.so100_kinematics import grasp_from_above, gripper_yaw, hand_frame, hand_points, wrap
 
 
 def test_forward_kinematics_agree_with_the_physics_engine() -> None:
@@ -18,6 +18,10 @@ def test_forward_kinematics_agree_with_the_physics_engine() -> None:
         mujoco.mj_forward(scene.model, scene.data)
         np.testing.assert_allclose(scene.gripper_pose[:3], point, atol=1e-9)
         np.testing.assert_allclose(scene.data.site("grasp").xmat.reshape(3, 3), frame, atol=1e-9)
+    np.testing.assert_allclose(hand_points(joints), points, atol=1e-12)
+    single = hand_points(joints.astype(np.float32).reshape(5, 10, 6))
+    assert single.dtype == np.float32
+    np.testing.assert_allclose(single.reshape(50, 3), points, atol=1e-6)
 
 
 def test_grasps_from_above_point_down_where_asked() -> None:
