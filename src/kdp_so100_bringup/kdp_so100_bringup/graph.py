@@ -18,6 +18,7 @@ from kdp_planner_ros.node_spec import NodeSpec
 from kdp_planner_ros.start_graph import Graph
 from kdp_so100_bringup.arm_bus import BACKENDS
 from kdp_so100_bringup.side_channel import CONTROL_PORT
+from kdp_so100_bringup.urdf import so100_urdf
 
 Backend = Literal["sim", "real"]
 TASKS = ("pick_place", "stack")
@@ -26,7 +27,7 @@ SIM_CALIBRATION = "so100_sim.calibration.json"
 SIM_PORT = Path(tempfile.gettempdir()) / "kdp_so100"  # the side channel's port is appended
 REAL_PORT = "/dev/ttyACM0"
 RVIZ_NAME = "so100"  # whose topics rviz/pick_place.rviz names
-RVIZ_TOPICS = ("plan_markers", "plan_path", "goal_pose")
+RVIZ_TOPICS = ("plan_markers", "plan_path", "goal_pose", "robot_description")
 BRINGUP, PLANNER = "kdp_so100_bringup", "kdp_planner_ros"
 
 ARGUMENTS = {
@@ -39,7 +40,7 @@ ARGUMENTS = {
     "name": ("so100", "name of the robot and namespace of its nodes"),
     "scene_seed": (0, "seed of the simulated scene"),
     "candidates": (64, "windows per plan, K"),
-    "rviz": (False, "also start RViz"),
+    "rviz": (False, "also start RViz, with a model of the arm"),
     "latency_out": ("", "directory for the latency monitor's latency.json and latency.csv; empty: none"),
     "control_port": (CONTROL_PORT, "UDP port of the simulator's side channel"),
 }
@@ -134,6 +135,16 @@ def arm_nodes(
         file = Path(share(BRINGUP)) / "rviz" / "pick_place.rviz"
         moved = (
             () if name == RVIZ_NAME else tuple((f"/{RVIZ_NAME}/{t}", f"{namespace}/{t}") for t in RVIZ_TOPICS)
+        )
+        model = {"robot_description": so100_urdf(name)}
+        nodes.append(
+            NodeSpec(
+                "robot_state_publisher",
+                "robot_state_publisher",
+                "robot_state_publisher",
+                namespace,
+                parameters=model,
+            )
         )
         nodes.append(NodeSpec("rviz2", "rviz2", "rviz", arguments=("-d", str(file)), remappings=moved))
     return nodes

@@ -11,6 +11,7 @@ FILE = Path(__file__).resolve().parents[1] / "rviz" / "pick_place.rviz"
 # Display classes of rviz_default_plugins (its plugins_description.xml) and the message each subscribes to.
 DISPLAY_MESSAGES = {
     "rviz_default_plugins/Grid": None,
+    "rviz_default_plugins/RobotModel": "std_msgs/msg/String",
     "rviz_default_plugins/MarkerArray": "visualization_msgs/msg/MarkerArray",
     "rviz_default_plugins/Path": "nav_msgs/msg/Path",
 }
@@ -20,6 +21,7 @@ GRAPH_TOPICS = {
     "plan_markers": "visualization_msgs/msg/MarkerArray",
     "plan_path": "nav_msgs/msg/Path",
     "goal_pose": "geometry_msgs/msg/PoseStamped",
+    "robot_description": "std_msgs/msg/String",
 }
 
 
@@ -38,6 +40,10 @@ def with_topics(manager: dict) -> list[tuple[dict, str]]:
     ]
 
 
+def topic_of(entry: dict) -> dict:
+    return entry["Description Topic"] if "Description Topic" in entry else entry["Topic"]
+
+
 def test_classes_exist(manager):
     assert {display["Class"] for display in manager["Displays"]} == set(DISPLAY_MESSAGES)
     assert {tool["Class"] for tool in manager["Tools"]} == set(TOOL_MESSAGES) | OTHER_TOOLS
@@ -49,15 +55,16 @@ def test_frames(manager):
 
 
 def test_topics_and_types(manager):
-    shown = {entry["Topic"]["Value"]: message for entry, message in with_topics(manager)}
+    shown = {topic_of(entry)["Value"]: message for entry, message in with_topics(manager)}
     assert shown == {f"/{RVIZ_NAME}/{topic}": message for topic, message in GRAPH_TOPICS.items()}
     assert set(RVIZ_TOPICS) == set(GRAPH_TOPICS)  # all of them are remapped for a robot of another name
 
 
 def test_qos(manager):
-    """Nothing in the graph that RViz sees is latched, and the newest message is what counts."""
+    """Of what RViz sees only the arm's description is latched, and the newest message is what counts."""
     for entry, _ in with_topics(manager):
-        topic = entry["Topic"]
-        assert topic["Durability Policy"] == "Volatile"
+        topic = topic_of(entry)
+        latched = "Description Topic" in entry
+        assert topic["Durability Policy"] == ("Transient Local" if latched else "Volatile")
         assert topic["Reliability Policy"] == "Reliable"
         assert topic["History Policy"] == "Keep Last" and topic["Depth"] == 1
