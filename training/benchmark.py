@@ -73,7 +73,7 @@ class Hardware(Table):
 
     def run(self) -> Path:
         """Run what is missing; returns the Markdown table."""
-        options = hardware_table.HardwareOptions(3, 1) if self.quick else self.options
+        options = hardware_table.HardwareOptions(3, 1, 1) if self.quick else self.options
         hardware_table.run_table(self.planners, self.out, options, lambda line: print(line, flush=True))
         return self.out / "hardware.md"
 

@@ -37,14 +37,13 @@ class Row:
 
 ROWS = (
     Row("joint, K = 64", main=True),
-    Row("joint, K = 16", candidates=16),
-    Row("joint, K = 1", candidates=1),
-    Row("joint, K = 64, L = 4", chunk=4),
-    Row("joint, K = 64, L = 8", chunk=8),
-    Row("Diffuser (our network, T = 20), K = 64", "diffuser_mlp", share=0.3),
-    Row("Diffuser (our network, T = 20), K = 64, L = 8", "diffuser_mlp", chunk=8),
+    Row("joint, K = 16", candidates=16, share=0.5),
+    Row("joint, K = 1", candidates=1, share=0.5),
+    Row("joint, K = 64, L = 4", chunk=4, share=0.5),
+    Row("joint, K = 64, L = 8", chunk=8, share=0.5),
+    Row("Diffuser (our network, T = 20), K = 64, L = 8", "diffuser_mlp", chunk=8, share=0.5),
     Row("Diffuser (U-Net, T = 20), K = 64, L = 8", "diffuser", chunk=8, share=0.3),
-    Row("behaviour cloning", "bc", candidates=1),
+    Row("behaviour cloning", "bc", candidates=1, share=0.5),
 )
 
 

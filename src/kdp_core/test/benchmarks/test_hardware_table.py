@@ -38,7 +38,7 @@ def fake_benchmark(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 def test_measured_and_published_rows(tmp_path: Path) -> None:
     (tmp_path / "so100_pick_place_bc/artifact").mkdir(parents=True)
     said: list[str] = []
-    hardware_table.run_table(tmp_path, tmp_path / "out", HardwareOptions(60, 20), said.append)
+    hardware_table.run_table(tmp_path, tmp_path / "out", HardwareOptions(60, 20, 10), said.append)
     assert [line.split(":")[1] for line in said if "left out" not in line] == [" 60 episodes", " 20 episodes"]
     assert sum("left out" in line for line in said) == 2  # both networks of Diffuser
     rows = long_format.read(tmp_path / "out/hardware.json")["rows"]
