@@ -40,7 +40,8 @@ def prepare(episodes: Episodes, task: Task, progress: Callable[[int, int], None]
             f"{data}: state and action are in {unit!r}, expected {spec.action[0].unit!r} "
             f"as in spec '{spec.name}'"
         )
-    usable = episodes.require_steps(spec.horizon * getattr(task, "rows_per_window_row", 1))
+    whole = spec.horizon * getattr(task, "rows_per_window_row", 1)
+    usable = episodes.require_steps(getattr(task, "shortest_episode", whole))
     parts, total = [], len(usable)
     for done, index in enumerate(usable):
         try:

@@ -13,6 +13,7 @@ from kdp_core.exceptions import ConfigError
 from kdp_core.files import load_yaml
 from kdp_core.ranges import at_least
 from kdp_core.sim.flight_collect import CollectOptions
+from kdp_core.sim.maze2d_options import MazeCollectOptions
 from kdp_core.sim.tabletop_options import TabletopCollectOptions
 from kdp_core.train_config import TrainConfig
 
@@ -36,13 +37,15 @@ class RunConfig:
     threads: int = 2
     """PyTorch threads (results are reproducible for an equal number)."""
     horizon: int = 32
-    """Rows of a window (the shipped planners: flight 32, tabletop 16; 1 row is behaviour cloning)."""
+    """Rows of a window (shipped planners: flight 32, tabletop 16; mazes 128 to 384; 1: cloning)."""
     train: TrainConfig = field(default_factory=TrainConfig)
     """Training."""
     collect: CollectOptions = field(default_factory=CollectOptions)
     """Data collection of task flight, if no data are given."""
     demonstrations: TabletopCollectOptions = field(default_factory=TabletopCollectOptions)
     """Data collection of tasks pick_place and stack, if no data are given."""
+    mazes: MazeCollectOptions = field(default_factory=MazeCollectOptions)
+    """Data collection of tasks maze2d-*, if no data are given."""
 
     def __post_init__(self) -> None:
         at_least(self, 1, "threads", "horizon")

@@ -35,6 +35,7 @@ from kdp_core.sim.tabletop_options import TabletopCollectOptions
 from kdp_core.tasks import Task, make_task
 from kdp_core.tasks.flight import FlightTask
 from kdp_core.tasks.generic import generic_task
+from kdp_core.tasks.maze import MazeTask, maze_name
 from kdp_core.tasks.tabletop import TabletopName, TabletopTask
 from kdp_core.train_config import TrainConfig
 from kdp_core.trainer import Progress as Step
@@ -217,6 +218,14 @@ def _collect(config: RunConfig, display: Display) -> Path:
                     lambda done, total, kept: update(done, f"{done}/{total} scenes, {kept} kept"),
                 )  # fmt: skip
         return folder
+    if maze := maze_name(config.task):
+        from kdp_core.sim.maze2d_collect import collect_maze
+
+        with display.phase("collecting", config.mazes.steps) as update:
+            return collect_maze(
+                maze, config.mazes, config.out / "data" / f"{config.task}.hdf5",
+                lambda done, total: update(done, f"{done}/{total} steps"),
+            )  # fmt: skip
     raise ConfigError(f"data: task '{config.task}' collects no data by itself; give a data set with --data")
 
 
@@ -233,6 +242,8 @@ def _task(config: RunConfig, episodes: Episodes) -> Task:
         return FlightTask(horizon=config.horizon)
     if name := _tabletop(config):
         return TabletopTask(name, config.horizon)
+    if maze := maze_name(config.task):
+        return MazeTask(maze, config.horizon)
     # Other packages' tasks have windows of their own length; one row is asked for, behaviour cloning.
     return make_task(config.task, 1 if config.horizon == 1 else None)
 

@@ -114,6 +114,9 @@ def keys(batch: WindowBatch, spec: Spec) -> np.ndarray:
     assert n is not None
     parts = []
     for part in spec.key:
+        if part.channel == "goal":
+            parts.append(_goal_key(batch, spec) * (part.scale / np.sqrt(spec.d_goal)))
+            continue
         state_names = [c.name for c in spec.state]
         group = "state" if part.channel in state_names else "context"
         columns = spec.slice(group, part.channel)  # type: ignore[arg-type]
@@ -129,3 +132,14 @@ def keys(batch: WindowBatch, spec: Spec) -> np.ndarray:
     if not parts:
         raise DataError(f"spec '{spec.name}': field 'key' is empty; training needs at least one key channel")
     return np.concatenate(parts, axis=1).astype(np.float32)
+
+
+def _goal_key(batch: WindowBatch, spec: Spec) -> np.ndarray:
+    """The clamped goal, whitened as the state channels that it fixes are, (N, d_goal)."""
+    n = spec.normaliser
+    if spec.goal.mode != "clamp" or n is None:
+        raise DataError(f"spec '{spec.name}': key channel 'goal' needs goal.mode 'clamp'")
+    columns = np.concatenate([np.arange(spec.d_state)[spec.slice("state", c)] for c in spec.goal.channels])
+    mean, std = np.array(n.state_mean)[columns], np.array(n.state_std)[columns]
+    whitened: np.ndarray = (batch.context[:, spec.d_context :] - mean) / std
+    return whitened

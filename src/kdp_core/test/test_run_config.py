@@ -37,7 +37,7 @@ collect: {worlds: 7, poles: [2, 3], expert: {speed: 0.5}}
 
 @pytest.mark.parametrize("path", sorted(CONFIGS.glob("*.yaml")), ids=lambda p: p.name)
 def test_configurations_of_the_repository_load(path: Path) -> None:
-    assert load_run_config(path).task in ("flight", "pick_place", "stack")
+    assert load_run_config(path).task in ("flight", "pick_place", "stack", "generic", "maze2d-umaze")
 
 
 @pytest.mark.parametrize(

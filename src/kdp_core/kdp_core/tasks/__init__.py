@@ -27,10 +27,14 @@ def make_task(name: str, horizon: int | None = None) -> Task:
 
         rows = tabletop.HORIZON if horizon is None else horizon
         return tabletop.TabletopTask("pick_place" if name == "pick_place" else "stack", rows)
+    from kdp_core.tasks import maze
+
+    if (layout := maze.maze_name(name)) is not None:
+        return maze.MazeTask(layout, horizon)
     found = {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
     if name in found:
         return _from_entry(name, found[name].load(), horizon)
-    known = sorted({"flight", "pick_place", "stack", *found})
+    known = sorted({"flight", "pick_place", "stack", *(maze.PREFIX + m for m in maze.MAZES), *found})
     raise ConfigError(f"task '{name}' is unknown; known: {', '.join(known)}")
 
 
