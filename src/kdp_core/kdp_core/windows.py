@@ -114,7 +114,7 @@ def keys(batch: WindowBatch, spec: Spec) -> np.ndarray:
     assert n is not None
     parts = []
     for part in spec.key:
-        if part.channel == "goal":
+        if part.channel == "goal" and spec.goal.mode == "clamp":  # else a context channel of that name
             parts.append(_goal_key(batch, spec) * (part.scale / np.sqrt(spec.d_goal)))
             continue
         state_names = [c.name for c in spec.state]
@@ -137,8 +137,7 @@ def keys(batch: WindowBatch, spec: Spec) -> np.ndarray:
 def _goal_key(batch: WindowBatch, spec: Spec) -> np.ndarray:
     """The clamped goal, whitened as the state channels that it fixes are, (N, d_goal)."""
     n = spec.normaliser
-    if spec.goal.mode != "clamp" or n is None:
-        raise DataError(f"spec '{spec.name}': key channel 'goal' needs goal.mode 'clamp'")
+    assert n is not None
     columns = np.concatenate([np.arange(spec.d_state)[spec.slice("state", c)] for c in spec.goal.channels])
     mean, std = np.array(n.state_mean)[columns], np.array(n.state_std)[columns]
     whitened: np.ndarray = (batch.context[:, spec.d_context :] - mean) / std
