@@ -6,7 +6,7 @@ from __future__ import annotations
 import os
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated
 
@@ -14,7 +14,9 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from kdp_core.benchmarks import arm_table, flight_table, hardware_table
+from kdp_core.benchmarks import arm_table, flight_table, hardware_table, maze_table
+from kdp_core.benchmarks.maze_figure import save_figure
+from kdp_core.benchmarks.maze_training import METHODS, train_missing
 from kdp_core.cli import user_errors
 
 
@@ -78,10 +80,35 @@ class Hardware(Table):
         return self.out / "hardware.md"
 
 
+@dataclass
+class Maze(Table):
+    """Maze2D: fields and baselines at equal budgets; collects, trains and evaluates what is missing."""
+
+    processes: int = os.cpu_count() or 1
+    """Worker processes of the evaluation."""
+    options: maze_table.MazeTableOptions = field(default_factory=maze_table.MazeTableOptions)
+    """How much is run."""
+
+    def run(self) -> Path:
+        """Run what is missing, maze by maze; returns the Markdown table."""
+        name = "maze-quick" if self.quick else "maze"
+        options, folder = maze_table.QUICK if self.quick else self.options, self.planners / name
+        for number, maze in enumerate(options.mazes):
+            train_missing(
+                maze, METHODS, options.seeds, options.training, folder, lambda line: print(line, flush=True)
+            )
+            sofar = replace(options, mazes=options.mazes[: number + 1])
+            with _bar() as show:
+                document = maze_table.run_table(folder, self.out, sofar, self.processes, show, name)
+            save_figure(document, maze_table.PUBLISHED, self.out / f"{name}.png")
+        return self.out / f"{name}.md"
+
+
 Command = (
     Annotated[Flight, tyro.conf.subcommand("flight")]
     | Annotated[Arm, tyro.conf.subcommand("arm")]
     | Annotated[Hardware, tyro.conf.subcommand("hardware")]
+    | Annotated[Maze, tyro.conf.subcommand("maze")]
 )
 
 
