@@ -123,6 +123,12 @@ def settings_from(values: dict[str, Any], calibration: Calibration | None) -> Se
     if calibration is not None:
         low = tuple(max(a, b) for a, b in zip(low, calibration.low, strict=True))
         high = tuple(min(a, b) for a, b in zip(high, calibration.high, strict=True))
+        for joint, a, b in zip(JOINTS, low, high, strict=True):
+            if not a < b:
+                raise ConfigError(
+                    f"limits_low and limits_high: the calibrated range of {joint} leaves nothing between "
+                    f"them ({a:g} and {b:g} rad)"
+                )
     rest = _joints("rest_pose", values["rest_pose"])
     return Settings(
         autostart=values["autostart"],

@@ -83,6 +83,8 @@ class CommandGuard:
     def apply(self, targets: Sequence[float], present: Sequence[float], now_s: float) -> Limited:
         """Targets (6) rad that may be sent at now_s with the joints at present (6) rad.
 
+        A joint that lies outside its limits, or was pushed away, comes back at no more than max_velocity.
+
         Raises:
             CommandRefused: wrong length or not finite.
         """
@@ -96,9 +98,10 @@ class CommandGuard:
         for target, before, here, low, high in zip(
             targets, last, present, limits.low, limits.high, strict=True
         ):
-            value = min(max(target, before - travel), before + travel)
+            # The velocity limit comes last: no other limit, nor a change of one, may make the target jump.
+            value = min(max(target, low), high)
             value = min(max(value, here - limits.max_step), here + limits.max_step)
-            allowed.append(min(max(value, low), high))
+            allowed.append(min(max(value, before - travel), before + travel))
         self._last, self._last_s = tuple(allowed), now_s
         changed = any(abs(a - b) > 1e-6 for a, b in zip(allowed, targets, strict=True))
         return Limited(self._last, changed)

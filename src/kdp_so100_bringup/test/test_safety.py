@@ -1,5 +1,6 @@
 """Limits, guards and error rates; the clock is an argument."""
 
+import dataclasses
 import math
 
 import numpy as np
@@ -97,6 +98,28 @@ def test_random_commands_never_leave_any_limit():
         assert np.abs(sent - last).max() <= 0.04 + 1e-9 + np.abs(last - present).max()
         last = sent
         present = np.clip(present + 0.3 * (sent - present), LOW_RAD, HIGH_RAD)
+
+
+def test_narrower_limits_bring_a_joint_back_no_faster_than_it_may_move():
+    guard = CommandGuard(LIMITS)
+    target = guard.apply(MIDDLE, MIDDLE, 0.0).targets[0]
+    guard.limits = dataclasses.replace(LIMITS, low=(1.2, *LIMITS.low[1:]))
+    for i in range(1, 60):
+        sent = guard.apply(MIDDLE, shifted(target), 0.02 * i).targets[0]
+        assert 0.0 <= sent - target <= 0.04 + 1e-12
+        target = sent
+    assert target == pytest.approx(1.2)
+
+
+def test_a_joint_that_was_pushed_away_makes_no_jump_of_the_target():
+    guard = CommandGuard(LIMITS)
+    guard.apply(MIDDLE, MIDDLE, 0.0)
+    target = 0.0
+    for i in range(1, 30):
+        sent = guard.apply(MIDDLE, shifted(1.0), 0.02 * i).targets[0]
+        assert 0.0 <= sent - target <= 0.04 + 1e-12
+        target = sent
+    assert target == pytest.approx(0.7)
 
 
 def test_guards_name_what_is_wrong_after_their_patience():
