@@ -5,13 +5,15 @@ All positions are ticks as the servo reports them; order of the servos everywher
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
-from typing import Literal, Protocol
+from typing import Literal, Protocol, TypeVar
 
 from kdp_core.exceptions import ConfigError, KdpError
 
 BACKENDS = ("scservo_sdk", "lerobot")
+
+T = TypeVar("T")
 
 
 class BusError(KdpError):
@@ -101,7 +103,11 @@ class ArmBus(Protocol):
         ...
 
     def set_torque(self, enabled: bool) -> None:
-        """Torque of all servos."""
+        """Torque of all servos.
+
+        Off reaches every servo that hears, whoever does not answer: all at once first, then each by itself,
+        and only then are the errors raised. On stops at the first error.
+        """
         ...
 
     def read(self) -> Reading:
@@ -111,6 +117,25 @@ class ArmBus(Protocol):
     def write_goals(self, ticks: Sequence[int]) -> int:
         """Goal positions (6) by synchronous write; returns the CRC-32 of its parameter bytes."""
         ...
+
+
+def try_all(servos: Iterable[T], action: Callable[[T], object]) -> None:
+    """Do it to every servo; raise the errors afterwards as one. CableGone ends it at once."""
+    errors: list[BusError] = []
+    for servo in servos:
+        try:
+            action(servo)
+        except CableGone:
+            raise
+        except BusError as error:
+            errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        text = "; ".join(str(error) for error in errors)
+        if any(isinstance(error, ServoSilent) for error in errors):
+            raise ServoSilent(text, [i for error in errors for i in getattr(error, "ids", ())])
+        raise type(errors[0])(text)
 
 
 def make_bus(

@@ -22,6 +22,7 @@ from kdp_so100_bringup.trajectory import Trajectory
 NEAR_REST_RAD = 0.06
 NEAR_RAD = 0.5
 REST_SLACK_S = 2.0  # after the ramp has ended, so long the arm may take to be there
+OFF_EVERY_S = 0.5  # a servo that does not answer costs a third of a second
 BLOCKED = ("link_lost", "state_stale", "servo_silent", "checksum_errors", "calibration_mismatch")
 
 Answer = tuple[bool, str]
@@ -67,7 +68,7 @@ class ArmControl:
         self._trajectory: Trajectory | None = None
         self._target: tuple[float, ...] | None = None
         self._lower_until_s = 0.0
-        self._last_s = 0.0
+        self._last_s = self._off_again_s = 0.0
         self._blocked = True  # until the first connection
 
     # ---- state
@@ -80,6 +81,8 @@ class ArmControl:
 
     def fault(self) -> tuple[str, str]:
         """Return short name and details of what is wrong, both empty if nothing is."""
+        if self.link.off_wanted:
+            return "torque_not_off", self.link.detail
         if self.link.fault:
             return self.link.fault, self.link.detail
         if self.link.connected and self.link.state_age_s() > self.phases.timeouts.state_s:
@@ -103,10 +106,12 @@ class ArmControl:
         if on and (self.fresh_state() is None or self.fault_blocks()):
             return False, self._why_not()
         done, why = self.link.torque(on)
-        if not done:
+        if on and not done:
             return False, why
         self._forget()
-        self.phases.torque(on)
+        self.phases.torque(on)  # off even if not confirmed: no command moves it any more
+        if not done:
+            return False, f"{why}; repeated until every servo has confirmed that its torque is off"
         return True, "holding" if on else "torque off"
 
     def go_to_rest(self, now_s: float) -> Answer:
@@ -115,7 +120,7 @@ class ArmControl:
         if state is None:
             return False, self._why_not()
         if not self.phases.powered:
-            return True, "torque was off"
+            return (False, self._why_not()) if self.link.off_wanted else (True, "torque was off")
         start = state.joints
         if self._target and max(abs(a - b) for a, b in zip(self._target, start, strict=True)) < NEAR_RAD:
             start = self._target  # with the lead over gravity that it has now
@@ -178,6 +183,7 @@ class ArmControl:
         if state is not None:
             self.servos.update(state.celsius, state.load, state.volts, now_s)
         self._watch_link(now_s)
+        self._repeat_off(now_s)
         order = self.phases.update(now_s, self._servo_fault())
         if order is Order.HOLD_HERE:
             self._hold_here(state)
@@ -199,13 +205,20 @@ class ArmControl:
                 self.phases.hold(now_s, "")
         if self._blocked and not blocked:
             self._forget()
-            on = all(self.link.torqued)
+            on = all(self.link.torqued) and not self.link.off_wanted
             if on != self.phases.powered:
                 self.phases.torque(on)
                 self._report("info" if on else "error", f"the servos' torque is {'on' if on else 'off'}")
             elif on:
                 self.phases.hold(now_s, "")
         self._blocked = blocked
+
+    def _repeat_off(self, now_s: float) -> None:
+        """Switch the torque off again, where a servo has not confirmed that it did."""
+        if self.link.off_wanted and now_s >= self._off_again_s:
+            self._off_again_s = now_s + OFF_EVERY_S
+            if self.link.torque(False)[0]:
+                self._report("info", "torque off: every servo has confirmed it")
 
     def _hold_here(self, state: ArmState | None) -> None:
         """Hold where the joints are; the gripper keeps its target, or it would drop what it holds."""

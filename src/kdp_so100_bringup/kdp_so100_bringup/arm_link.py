@@ -5,6 +5,7 @@ Everything that touches the bus holds one lock, so that commands go out between 
 
 from __future__ import annotations
 
+import contextlib
 import math
 import threading
 import time
@@ -78,6 +79,7 @@ class ArmLink:
     Attributes:
         fault, detail: short name and line for people of what is wrong, empty if nothing is.
         retries: reads that had to be repeated, since start.
+        off_wanted: the torque was switched off, but not every servo has confirmed it: do it again.
         torqued: (6) whether each servo held when the link came up or recovered.
     """
 
@@ -93,6 +95,7 @@ class ArmLink:
         self.connected = self.was_connected = False
         self.fault = self.detail = ""
         self.retries = 0
+        self.off_wanted = False
         self.torqued: list[bool] = []
         self._on_state, self._report = on_state, report
         self._bus: ArmBus = make_bus(options.backend, options.port, calibration.ids, options.timeout_s)
@@ -141,11 +144,13 @@ class ArmLink:
         Before the torque comes on, each servo's goal becomes where it is.
         """
         state = self.state
-        if not self.connected or state is None:
+        if not enabled:
+            self.off_wanted = True
+        if not self.connected or (enabled and state is None):
             return False, self.detail or "no link to the servos"
         try:
             with self._lock:
-                if enabled:
+                if enabled and state is not None:
                     self._bus.write_goals(self.calibration.to_ticks(state.joints))
                 self._bus.set_torque(enabled)
                 answers = self._bus.torque_enabled()
@@ -155,6 +160,7 @@ class ArmLink:
             return False, str(error)
         if any(answer != enabled for answer in answers):
             return False, "a servo did not take the torque command"
+        self.off_wanted = False
         return True, ""
 
     # ---- connection
@@ -183,6 +189,9 @@ class ArmLink:
                 self.torqued = self._bus.torque_enabled()
         except (BusError, CalibrationMismatch) as error:
             self._lost(error)
+            if self.off_wanted:  # the servos that are there must not wait for the one that is not
+                with self._lock, contextlib.suppress(BusError):
+                    self._bus.set_torque(False)
             return False
         self._errors.reset()
         self._silent_cycles = 0

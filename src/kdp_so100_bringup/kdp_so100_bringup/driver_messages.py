@@ -24,6 +24,7 @@ _MEANING = {
     "link_lost": "the port is gone; the servos hold, trying to connect",
     "state_stale": "no state is read",
     "servo_silent": "a servo does not answer; the others hold",
+    "torque_not_off": "not every servo has confirmed that its torque is off: trying again",
     "checksum_errors": "too many damaged answers; the servos hold",
     "wrong_servo": "a servo is not what an SO-100 has",
     "calibration_mismatch": "servos and calibration file differ; nothing moves",

@@ -139,6 +139,8 @@ class So100Driver(LifecycleNode):
                     break
                 control.update(time.monotonic())
                 time.sleep(UPDATE_S)
+        if control.link.off_wanted:  # a last time
+            control.torque(False)
         self.control = None
         control.link.close()
 

@@ -18,7 +18,15 @@ from lerobot.motors import Motor, MotorCalibration, MotorNormMode
 from lerobot.motors.feetech import FeetechMotorsBus
 
 from kdp_core.sim.so100_geometry import JOINTS
-from kdp_so100_bringup.arm_bus import BadChecksum, BusError, CableGone, Reading, ServoSilent, WrongServo
+from kdp_so100_bringup.arm_bus import (
+    BadChecksum,
+    BusError,
+    CableGone,
+    Reading,
+    ServoSilent,
+    WrongServo,
+    try_all,
+)
 from kdp_so100_bringup.registers import Register
 
 SLOW = (
@@ -116,8 +124,15 @@ class LerobotBus:
 
     def set_torque(self, enabled: bool) -> None:
         """See `ArmBus.set_torque`."""
-        switch = self._bus.enable_torque if enabled else self._bus.disable_torque
-        self._guarded(lambda: switch(num_retry=RETRIES))
+        if enabled:
+            self._guarded(lambda: self._bus.enable_torque(num_retry=RETRIES))
+            return
+        off = dict.fromkeys(JOINTS, 0)
+        self._guarded(lambda: self._bus.sync_write("Torque_Enable", off, normalize=False))
+        try_all(
+            JOINTS,
+            lambda joint: self._guarded(lambda: self._bus.disable_torque(joint, num_retry=RETRIES)),
+        )
 
     def read(self) -> Reading:
         """See `ArmBus.read`."""

@@ -28,6 +28,7 @@ from kdp_so100_bringup.arm_bus import (
     Reading,
     ServoSilent,
     WrongServo,
+    try_all,
 )
 from kdp_so100_bringup.registers import MODEL_NUMBER, Register
 
@@ -147,8 +148,14 @@ class ScservoBus:
 
     def set_torque(self, enabled: bool) -> None:
         """See `ArmBus.set_torque`."""
-        for servo in self.ids:
-            self._set(servo, Register.TORQUE_ENABLE, int(enabled))
+        register = Register.TORQUE_ENABLE
+        if enabled:
+            for servo in self.ids:
+                self._set(servo, register, 1)
+            return
+        data = [byte for servo in self.ids for byte in (servo, 0)]
+        self._guarded(lambda: self._packets.syncWriteTxOnly(self._port, register.address, 1, data, len(data)))
+        try_all(self.ids, lambda servo: self._set(servo, register, 0))
 
     def read(self) -> Reading:
         """See `ArmBus.read`."""

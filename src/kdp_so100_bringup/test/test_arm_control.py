@@ -22,6 +22,7 @@ class Link:
     def __init__(self):
         self.connected, self.fault, self.detail, self.age = True, "", "", 0.0
         self.torqued = [False] * 6
+        self.off_wanted = self.deaf = False
         self.sent, self.switched = [], []
         self.state = ArmState(0, 0, POSE, (0.0,) * 6, (0.0,) * 6, (12.0,) * 6, (30.0,) * 6, (0,) * 6)
 
@@ -37,7 +38,10 @@ class Link:
 
     def torque(self, on):
         self.switched.append(on)
-        self.torqued = [on] * 6
+        if self.deaf:
+            self.off_wanted = not on
+            return False, "no answer from shoulder_pan (id 1)"
+        self.torqued, self.off_wanted = [on] * 6, False
         return True, ""
 
     def measure(self, **changes):
@@ -229,6 +233,32 @@ def test_servos_that_lost_their_power_are_not_switched_on_by_themselves(arm):
     arm.run(0.1)
     assert arm.control.phases.phase is Phase.OFF and not arm.control.can_move
     assert arm.link.switched == [True]
+
+
+def test_switching_off_is_repeated_until_every_servo_has_confirmed(arm):
+    arm.command()
+    arm.link.deaf, arm.link.fault, arm.link.detail = True, "servo_silent", "no answer from id 1"
+    done, why = arm.control.torque(False)
+    assert not done and "repeated" in why and arm.control.phases.phase is Phase.OFF
+    count = len(arm.link.sent)
+    arm.run(3.0)
+    assert 5 <= arm.link.switched.count(False) <= 8 and arm.control.fault()[0] == "torque_not_off"
+    assert not arm.control.can_move and not arm.control.torque(True)[0] and not arm.control.go_to_rest(0.0)[0]
+    arm.link.torqued, arm.link.deaf, arm.link.fault, arm.link.detail = [True] * 6, False, "", ""
+    arm.run(1.0)
+    assert arm.link.torqued == [False] * 6 and arm.control.fault() == ("", "")
+    assert arm.control.phases.phase is Phase.OFF and len(arm.link.sent) == count
+    assert any("confirmed" in text for _, text in arm.reports)
+    assert arm.control.torque(True) == (True, "holding")
+
+
+def test_an_emergency_without_a_link_is_done_when_the_link_is_back(arm):
+    arm.link.connected, arm.link.fault, arm.link.deaf = False, "link_lost", True
+    arm.run(0.1)
+    assert not arm.control.torque(False)[0]
+    arm.link.connected, arm.link.fault, arm.link.deaf = True, "", False  # and the servos still hold
+    arm.run(0.6)
+    assert arm.link.torqued == [False] * 6 and arm.control.phases.phase is Phase.OFF
 
 
 def test_an_arm_that_holds_when_the_driver_starts_goes_on_holding():

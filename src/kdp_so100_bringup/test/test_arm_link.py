@@ -126,6 +126,23 @@ def test_a_silent_servo_is_named(arm, bus):
     assert len(bus.read().ticks) == 6
 
 
+@pytest.mark.parametrize("silent", [1, 3])
+def test_switching_off_reaches_every_servo_but_the_silent_one(arm, bus, silent):
+    """A servo that does not answer hears as little: the other five must not wait for it."""
+    _, side = arm
+    bus.set_torque(True)
+    assert all(side.truth()["torque"])
+    side.request("servo", servo=silent, silent=True)
+    try:
+        with pytest.raises(ServoSilent, match=f"id {silent}|id_={silent}"):
+            bus.set_torque(False)
+        assert side.truth()["torque"] == [servo == silent for servo in IDS]
+    finally:
+        side.request("servo", servo=silent, silent=False)
+    bus.set_torque(False)
+    assert not any(side.truth()["torque"])
+
+
 def test_late_answers_are_never_taken_for_others(arm, bus):
     """For a moment the answers come after the patience with them has ended."""
     _, side = arm
@@ -219,6 +236,36 @@ def test_a_silent_servo_is_a_fault_until_it_answers_again(arm):
         side.request("servo", servo=2, silent=False)
         wait_until(lambda: owner.link.fault == "" and owner.link.state_age_s() < 0.1, 10.0, "fault over")
         assert ("info", "servo_silent is over") in owner.reports
+
+
+def test_the_link_remembers_that_it_could_not_switch_all_off(arm):
+    port, side = arm
+    with Owner(port).connected() as owner:
+        assert owner.link.torque(True)[0]
+        side.request("servo", servo=1, silent=True)
+        done, why = owner.link.torque(False)
+        assert not done and "shoulder_pan" in why and owner.link.off_wanted
+        assert side.truth()["torque"] == [True] + [False] * 5
+        side.request("servo", servo=1, silent=False)
+        wait_until(lambda: owner.link.torque(False)[0], 5.0, "all off")
+        assert not owner.link.off_wanted and not any(side.truth()["torque"])
+
+
+def test_servos_are_switched_off_even_if_one_is_missing_when_connecting(arm):
+    port, side = arm
+    with Owner(port).connected() as owner:
+        assert owner.link.torque(True)[0]
+    side.request("servo", servo=2, silent=True)
+    try:
+        with Owner(port) as owner:
+            wait_until(lambda: owner.link.fault == "servo_silent", 5.0, "fault")
+            assert not owner.link.torque(False)[0]
+            expected = [servo == 2 for servo in IDS]
+            wait_until(lambda: side.truth()["torque"] == expected, 5.0, "the others off")
+    finally:
+        side.request("servo", servo=2, silent=False)
+    with Owner(port).connected() as owner:
+        assert owner.link.torque(False)[0]
 
 
 def test_servos_that_are_all_silent_are_asked_anew(arm):

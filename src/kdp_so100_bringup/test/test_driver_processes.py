@@ -269,6 +269,19 @@ def test_emergency_switches_off_at_once(arm):
     assert not any(side.truth()["torque"]) and operator.state == RobotStatus.IDLE
 
 
+def test_emergency_reaches_the_others_while_a_servo_is_silent_and_that_one_later(arm):
+    operator, side = arm
+    side.request("servo", servo=1, silent=True)
+    assert not operator.call(Trigger, "emergency").success
+    assert side.truth()["torque"] == [True] + [False] * 5
+    wait_until(lambda: operator.latest.fault == "torque_not_off", 3.0, "fault")
+    assert not operator.latest.can_move and not operator.call(Arm, "torque", arm=True).success
+    side.request("servo", servo=1, silent=False)
+    wait_until(lambda: not any(side.truth()["torque"]), 5.0, "the last servo off")
+    wait_until(lambda: operator.latest.fault == "", 10.0, "well again")
+    assert operator.state == RobotStatus.IDLE
+
+
 def test_a_silent_servo_is_named_and_the_arm_holds(arm):
     operator, side = arm
     operator.go(moved(POSE, 0, 0.3))
