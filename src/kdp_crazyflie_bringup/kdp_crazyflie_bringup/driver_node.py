@@ -21,7 +21,8 @@ from kdp_crazyflie_bringup import driver_messages
 from kdp_crazyflie_bringup.crazyflie_link import CrazyflieLink
 from kdp_crazyflie_bringup.driver_parameters import LIVE, declare_parameters, parameter_values, settings_from
 from kdp_crazyflie_bringup.drone_state import DroneState
-from kdp_crazyflie_bringup.flight_control import FlightControl, NotFlying
+from kdp_crazyflie_bringup.flight_control import FlightControl
+from kdp_crazyflie_bringup.motion_commands import NotFlying
 from kdp_crazyflie_bringup.safety import CommandRefused
 from kdp_planner_ros.process import run
 from kdp_planner_ros.receipt_book import ReceiptBook
@@ -103,13 +104,14 @@ class CrazyflieDriver(LifecycleNode):
         if control is None:
             return
         deadline = time.monotonic() + LAND_ON_EXIT_S
-        if control.phases.in_flight and control.fresh_state() is not None:
+        if control.in_flight() and control.fresh_state() is not None:
             self.get_logger().warning("in flight: landing before the link is closed")
             control.land(0.0, time.monotonic())
             while control.phases.in_flight and time.monotonic() < deadline:
                 control.update(time.monotonic())
                 time.sleep(UPDATE_S)
-        control.link.close(in_flight=control.phases.in_flight)
+        # Without a state nobody knows whether it flies: then it counts as flying, too.
+        control.link.close(in_flight=control.in_flight() or control.fresh_state() is None)
 
     # ---- state
 

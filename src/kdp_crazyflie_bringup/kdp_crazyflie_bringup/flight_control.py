@@ -8,34 +8,20 @@ import time
 from collections.abc import Callable
 from typing import Any
 
-from kdp_crazyflie_bringup.drone_state import DroneState
 from kdp_crazyflie_bringup.firmware_supervisor import Info
-from kdp_crazyflie_bringup.flight_phase import Facts, FlightPhases, Order, Phase, Timeouts
+from kdp_crazyflie_bringup.flight_phase import Facts, Order, Phase, Timeouts
 from kdp_crazyflie_bringup.high_level_sender import HighLevelSender
-from kdp_crazyflie_bringup.safety import (
-    CommandRefused,
-    Limits,
-    VelocityGuard,
-    check_position,
-    limit_hover,
-    outside_fence,
-    require_finite,
-    require_fresh,
-)
+from kdp_crazyflie_bringup.motion_commands import MotionCommands, Vector
+from kdp_crazyflie_bringup.safety import CommandRefused, Limits, check_position, outside_fence
 
 VERTICAL_SPEED = 0.4
 ARMED_WAIT_S = 0.3
 LINK_TIMEOUT_S = 2.0  # without state for so long the link is given up and opened again
 
 Answer = tuple[bool, str]
-Vector = tuple[float, float, float]
 
 
-class NotFlying(CommandRefused):
-    """A motion command came while the drone does not take any; not counted as a refused command."""
-
-
-class FlightControl:
+class FlightControl(MotionCommands):
     """Executes commands within the limits and watches over the flight.
 
     Args:
@@ -46,22 +32,13 @@ class FlightControl:
     def __init__(
         self, link: Any, limits: Limits, timeouts: Timeouts, report: Callable[[str, str], None]
     ) -> None:
-        self.link, self.limits, self._report = link, limits, report
-        self.guard = VelocityGuard(limits)
-        self.phases = FlightPhases(timeouts)
-        self.refused = self.limited = 0
-        self.command_s: float | None = None
+        super().__init__(link, limits, timeouts)
+        self._report = report
         self._high_level = HighLevelSender(link, report)
         self._hold_height = 1.0
         self._emergency = False
 
     # ---- state
-
-    def fresh_state(self) -> DroneState | None:
-        """Return the newest state unless it is stale or the link is gone."""
-        if not self.link.connected or self.link.state_age_s() > self.phases.timeouts.state_s:
-            return None
-        return self.link.state
 
     def fault(self) -> str:
         """Return the short name of what is wrong, empty if nothing is."""
@@ -85,7 +62,7 @@ class FlightControl:
             return False, self._no_state()
         if arm and Info.IS_ARMED in state.info:
             return True, "was armed"
-        if not arm and self.phases.in_flight:
+        if not arm and self.in_flight():
             return False, "in flight: land first, or use the emergency service"
         if arm:
             self.link.notify_setpoints_stop()  # a setpoint left over from before must not start the motors
@@ -106,8 +83,8 @@ class FlightControl:
             return False, self._no_state()
         if Info.CAN_FLY not in state.info:
             return False, "not armed"
-        if self.phases.in_flight:
-            return False, f"already {self.phases.phase.value}"
+        if self.in_flight():
+            return False, f"already {self.phases.phase.value if self.phases.in_flight else 'flying'}"
         if state.battery_v < self.phases.timeouts.battery_low_v:
             return False, f"battery is low: {state.battery_v:.2f} V"
         if not self.limits.min_height <= height <= self.limits.fence_max[2]:
@@ -123,7 +100,7 @@ class FlightControl:
         """Land in duration_s (0: default) and disarm. On the ground: disarm."""
         if not self.link.connected:
             return False, self._no_state()
-        if not self.phases.in_flight:
+        if not self.in_flight():
             return self.arm(False)
         z = self.link.state.position[2]
         duration = duration_s if duration_s > 0 else max(1.5, (z - height) / VERTICAL_SPEED)
@@ -173,35 +150,6 @@ class FlightControl:
             return False, "sent, but there is no fresh state to confirm it; it is repeated until there is"
         return True, "motors stopped; the Crazyflie must be rebooted"
 
-    # ---- commands; each returns the CRC-32 of the setpoint that was sent
-
-    def velocity(self, velocity: Vector, yaw_rate: float, age_s: float | None, now_s: float) -> int:
-        """Send a velocity command (m/s, world; rad/s). Raises CommandRefused."""
-        state = self._ready((*velocity, yaw_rate), age_s)
-        result = self.guard.apply(velocity, yaw_rate, state.position, now_s)
-        self.limited += result.limited
-        return self._commanded(self.link.send_velocity_world(*result.values), now_s)
-
-    def hover(
-        self, velocity: tuple[float, float], yaw_rate: float, z: float, age_s: float | None, now_s: float
-    ) -> int:
-        """Send a hover command (m/s, body; rad/s; m). Raises CommandRefused."""
-        state = self._ready((*velocity, yaw_rate, z), age_s)
-        result = limit_hover(velocity, yaw_rate, z, state.yaw, state.position, self.guard, now_s)
-        self.limited += result.limited
-        return self._commanded(self.link.send_hover(*result.values), now_s)
-
-    def position(self, goal: Vector, yaw: float, age_s: float | None, now_s: float) -> int:
-        """Send a position command (m, rad). Raises CommandRefused."""
-        self._ready((*goal, yaw), age_s)
-        try:
-            check_position(goal, yaw, self.limits)
-        except CommandRefused:
-            self.refused += 1
-            raise
-        self.guard.restart()
-        return self._commanded(self.link.send_position(*goal, yaw), now_s)
-
     # ---- own motion
 
     def update(self, now_s: float) -> None:
@@ -224,6 +172,8 @@ class FlightControl:
             outside=fence,
         )
         before = self.phases.phase
+        if before is Phase.GROUND and not self._emergency and self.in_flight():
+            self._adopt(state.position[2], now_s)
         order = self.phases.update(now_s, facts)
         if self.phases.phase is not before and self.phases.phase is Phase.HOLDING:
             self._hold_height = min(max(state.position[2], self.limits.min_height), self.limits.fence_max[2])
@@ -238,25 +188,14 @@ class FlightControl:
         elif order is Order.DISARM:
             self.link.arm(False, timeout_s=0.0)
 
-    def _ready(self, values: tuple[float, ...], age_s: float | None) -> DroneState:
-        try:
-            require_finite(values)
-            require_fresh(age_s, self.limits)
-        except CommandRefused:
-            self.refused += 1
-            raise
-        state = self.fresh_state()
-        if state is None:
-            raise NotFlying(self._no_state())
-        if not self.phases.takes_commands:
-            raise NotFlying(f"no commands are taken: {self.phases.fault or self.phases.phase.value}")
-        return state
+    def _adopt(self, height: float, now_s: float) -> None:
+        """Take over a drone that flies already: this driver was restarted, or somebody else took off."""
+        self._report("error", f"found the drone in flight at {height:.2f} m: taking over")
+        if height < self.limits.min_height:  # it may have touched down just now: do not climb again
+            self.land(0.0, now_s)
+        else:
+            self.phases.adopted(now_s)
 
     def _commanded(self, crc: int, now_s: float) -> int:
         self._high_level.forget()
-        self.command_s = now_s
-        self.phases.commanded(now_s)
-        return crc
-
-    def _no_state(self) -> str:
-        return "no fresh state from the Crazyflie" if self.link.connected else "no link to the Crazyflie"
+        return super()._commanded(crc, now_s)

@@ -97,6 +97,10 @@ class FlightPhases:
         self.phase, self.fault = Phase.TAKING_OFF, ""
         self._until_s, self._command_s = now_s + duration_s, None
 
+    def adopted(self, now_s: float) -> None:
+        """The drone was found in flight: hover and wait for commands, as after a command time-out."""
+        self._hold(now_s, "command_timeout")
+
     def commanded(self, now_s: float) -> None:
         """A low-level command was sent."""
         self.phase, self._command_s = Phase.ACTIVE, now_s

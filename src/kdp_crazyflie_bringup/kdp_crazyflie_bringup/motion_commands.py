@@ -1,0 +1,104 @@
+# SPDX-License-Identifier: GPL-3.0-or-later
+"""Low-level motion commands of the driver without ROS: what is sent of them, and when none are taken."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from kdp_crazyflie_bringup.drone_state import DroneState
+from kdp_crazyflie_bringup.firmware_supervisor import Info
+from kdp_crazyflie_bringup.flight_phase import FlightPhases, Timeouts
+from kdp_crazyflie_bringup.safety import (
+    CommandRefused,
+    Limits,
+    VelocityGuard,
+    check_position,
+    limit_hover,
+    require_finite,
+    require_fresh,
+)
+
+Vector = tuple[float, float, float]
+
+
+class NotFlying(CommandRefused):
+    """A motion command came while the drone does not take any; not counted as a refused command."""
+
+
+class MotionCommands:
+    """Sends velocity, hover and position commands within the limits; the base of `FlightControl`.
+
+    Args:
+        link: a `CrazyflieLink`.
+    """
+
+    def __init__(self, link: Any, limits: Limits, timeouts: Timeouts) -> None:
+        self.link, self.limits = link, limits
+        self.guard = VelocityGuard(limits)
+        self.phases = FlightPhases(timeouts)
+        self.refused = self.limited = 0
+        self.command_s: float | None = None
+
+    # ---- state
+
+    def fresh_state(self) -> DroneState | None:
+        """Return the newest state unless it is stale or the link is gone."""
+        if not self.link.connected or self.link.state_age_s() > self.phases.timeouts.state_s:
+            return None
+        return self.link.state
+
+    def in_flight(self) -> bool:
+        """The drone is off the ground as far as this driver or the firmware's supervisor knows."""
+        state = self.fresh_state()
+        return self.phases.in_flight or (state is not None and Info.IS_FLYING in state.info)
+
+    # ---- commands; each returns the CRC-32 of the setpoint that was sent
+
+    def velocity(self, velocity: Vector, yaw_rate: float, age_s: float | None, now_s: float) -> int:
+        """Send a velocity command (m/s, world; rad/s). Raises CommandRefused."""
+        state = self._ready((*velocity, yaw_rate), age_s)
+        result = self.guard.apply(velocity, yaw_rate, state.position, now_s)
+        self.limited += result.limited
+        return self._commanded(self.link.send_velocity_world(*result.values), now_s)
+
+    def hover(
+        self, velocity: tuple[float, float], yaw_rate: float, z: float, age_s: float | None, now_s: float
+    ) -> int:
+        """Send a hover command (m/s, body; rad/s; m). Raises CommandRefused."""
+        state = self._ready((*velocity, yaw_rate, z), age_s)
+        result = limit_hover(velocity, yaw_rate, z, state.yaw, state.position, self.guard, now_s)
+        self.limited += result.limited
+        return self._commanded(self.link.send_hover(*result.values), now_s)
+
+    def position(self, goal: Vector, yaw: float, age_s: float | None, now_s: float) -> int:
+        """Send a position command (m, rad). Raises CommandRefused."""
+        self._ready((*goal, yaw), age_s)
+        try:
+            check_position(goal, yaw, self.limits)
+        except CommandRefused:
+            self.refused += 1
+            raise
+        self.guard.restart()
+        return self._commanded(self.link.send_position(*goal, yaw), now_s)
+
+    def _ready(self, values: tuple[float, ...], age_s: float | None) -> DroneState:
+        try:
+            require_finite(values)
+            require_fresh(age_s, self.limits)
+        except CommandRefused:
+            self.refused += 1
+            raise
+        state = self.fresh_state()
+        if state is None:
+            raise NotFlying(self._no_state())
+        if not self.phases.takes_commands:
+            raise NotFlying(f"no commands are taken: {self.phases.fault or self.phases.phase.value}")
+        return state
+
+    def _commanded(self, crc: int, now_s: float) -> int:
+        self.command_s = now_s
+        self.phases.commanded(now_s)
+        return crc
+
+    def _no_state(self) -> str:
+        return "no fresh state from the Crazyflie" if self.link.connected else "no link to the Crazyflie"
