@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import logging
 import math
+import struct
 import threading
 import time
 import zlib
@@ -133,7 +134,10 @@ class CrazyflieLink:
         if cf is None or not self.connected or self._broken.is_set():
             return 0
         self._last_crc = 0
-        send(cf)
+        try:
+            send(cf)
+        except (OverflowError, struct.error) as error:  # a value that does not fit must not end the node
+            self._report("error", f"a packet was not sent: {error}")
         return self._last_crc
 
     def _keep_open(self) -> None:

@@ -11,10 +11,10 @@ from typing import Any
 from kdp_crazyflie_bringup.firmware_supervisor import Info
 from kdp_crazyflie_bringup.flight_phase import Facts, Order, Phase, Timeouts
 from kdp_crazyflie_bringup.high_level_sender import HighLevelSender
+from kdp_crazyflie_bringup.motion import check_landing, motion_time, wrap_angle
 from kdp_crazyflie_bringup.motion_commands import MotionCommands, Vector
 from kdp_crazyflie_bringup.safety import CommandRefused, Limits, check_position, outside_fence
 
-VERTICAL_SPEED = 0.4
 ARMED_WAIT_S = 0.3
 LINK_TIMEOUT_S = 2.0  # without state for so long the link is given up and opened again
 
@@ -77,7 +77,7 @@ class FlightControl(MotionCommands):
         return False, "the Crazyflie accepted, but its state did not follow"
 
     def takeoff(self, height: float, duration_s: float, now_s: float) -> Answer:
-        """Take off to a height (m, world) in duration_s, 0 for the default."""
+        """Take off to a height (m, world) in duration_s or as slowly as the limits want."""
         state = self.fresh_state()
         if state is None:
             return False, self._no_state()
@@ -89,21 +89,29 @@ class FlightControl(MotionCommands):
             return False, f"battery is low: {state.battery_v:.2f} V"
         if not self.limits.min_height <= height <= self.limits.fence_max[2]:
             return False, f"height must be {self.limits.min_height:g} to {self.limits.fence_max[2]:g} m"
-        duration = duration_s if duration_s > 0 else height / VERTICAL_SPEED
+        x, y, _ = state.position
+        try:
+            duration = motion_time(state.position, (x, y, height), duration_s, self.limits)
+        except CommandRefused as refusal:
+            return False, str(refusal)
         self.link.notify_setpoints_stop()
         self._high_level.send(lambda commander: commander.takeoff(height, duration, yaw=None), now_s)
         self.phases.took_off(now_s, duration)
-        self.guard.restart()
+        self.restart()
         return True, f"taking off to {height:g} m in {duration:.1f} s"
 
     def land(self, duration_s: float, now_s: float, height: float = 0.0) -> Answer:
-        """Land in duration_s (0: default) and disarm. On the ground: disarm."""
+        """Land in duration_s or as slowly as the limits want, and disarm. On the ground: disarm."""
         if not self.link.connected:
             return False, self._no_state()
         if not self.in_flight():
             return self.arm(False)
-        z = self.link.state.position[2]
-        duration = duration_s if duration_s > 0 else max(1.5, (z - height) / VERTICAL_SPEED)
+        x, y, z = self.link.state.position
+        try:
+            check_landing(height, z)
+            duration = motion_time((x, y, z), (x, y, height), max(duration_s, 1.5), self.limits)
+        except CommandRefused as refusal:
+            return False, str(refusal)
         self._high_level.send(lambda commander: commander.land(height, duration, yaw=None), now_s)
         self.phases.landing(now_s, duration)
         return True, f"landing in {duration:.1f} s"
@@ -119,13 +127,13 @@ class FlightControl(MotionCommands):
         yaw = yaw + state.yaw if relative else yaw
         try:
             check_position((x, y, z), yaw, self.limits)
+            duration = motion_time(state.position, (x, y, z), duration_s, self.limits)
         except CommandRefused as refusal:
             return False, str(refusal)
-        least = math.dist((x, y, z), state.position) * 2.2 / self.limits.max_horizontal
-        duration = max(duration_s, least, 0.5)
+        yaw = wrap_angle(yaw)
         self._high_level.send(lambda commander: commander.go_to(x, y, z, yaw, duration), now_s)
         self.phases.handed_over()
-        self.guard.restart()
+        self.restart()
         return True, f"going there in {duration:.1f} s"
 
     def notify_setpoints_stop(self, now_s: float) -> Answer:
@@ -135,7 +143,7 @@ class FlightControl(MotionCommands):
         if self.phases.phase in (Phase.ACTIVE, Phase.HOLDING):
             self._high_level.send(lambda commander: commander.go_to(0, 0, 0, 0, 0.5, relative=True), now_s)
             self.phases.handed_over()
-            self.guard.restart()
+            self.restart()
             return True, "the high-level commander holds the position"
         self.link.notify_setpoints_stop()
         return True, ""
@@ -178,7 +186,7 @@ class FlightControl(MotionCommands):
         if self.phases.phase is not before and self.phases.phase is Phase.HOLDING:
             self._hold_height = min(max(state.position[2], self.limits.min_height), self.limits.fence_max[2])
             self._high_level.forget()
-            self.guard.restart()
+            self.restart()
             self._report("error", f"{self.phases.fault}: hovering, then landing")
         if order is Order.HOVER:
             self.link.send_hover(0.0, 0.0, 0.0, self._hold_height)
@@ -197,5 +205,6 @@ class FlightControl(MotionCommands):
             self.phases.adopted(now_s)
 
     def _commanded(self, crc: int, now_s: float) -> int:
+        super()._commanded(crc, now_s)
         self._high_level.forget()
-        return super()._commanded(crc, now_s)
+        return crc

@@ -27,7 +27,7 @@ from kdp_planner_ros.operator_client import PlanSnapshot
 from kdp_planner_ros.process_group import ProcessGroup
 from kdp_planner_ros.start_graph import start_graph
 
-HEIGHT_M, TAKEOFF_S, LAND_S = 1.0, 2.0, 2.0
+HEIGHT_M, TAKEOFF_S, LAND_S = 1.0, 4.5, 4.5  # within the driver's vertical speed limit
 READY_S = 40.0  # a cold start on a busy two-core machine
 ARRIVED_M = 0.15  # what the planner is asked for: its estimate is noisy, truth is scored at 0.2 m
 WARM_UP_CYCLES = 10

@@ -8,6 +8,7 @@ from typing import Any
 from kdp_crazyflie_bringup.drone_state import DroneState
 from kdp_crazyflie_bringup.firmware_supervisor import Info
 from kdp_crazyflie_bringup.flight_phase import FlightPhases, Timeouts
+from kdp_crazyflie_bringup.motion import Carrot, wrap_angle
 from kdp_crazyflie_bringup.safety import (
     CommandRefused,
     Limits,
@@ -36,6 +37,7 @@ class MotionCommands:
         self.link, self.limits = link, limits
         self.guard = VelocityGuard(limits)
         self.phases = FlightPhases(timeouts)
+        self.carrot = Carrot(self.guard)
         self.refused = self.limited = 0
         self.command_s: float | None = None
 
@@ -57,6 +59,7 @@ class MotionCommands:
     def velocity(self, velocity: Vector, yaw_rate: float, age_s: float | None, now_s: float) -> int:
         """Send a velocity command (m/s, world; rad/s). Raises CommandRefused."""
         state = self._ready((*velocity, yaw_rate), age_s)
+        self.carrot.drop()
         result = self.guard.apply(velocity, yaw_rate, state.position, now_s)
         self.limited += result.limited
         return self._commanded(self.link.send_velocity_world(*result.values), now_s)
@@ -66,20 +69,27 @@ class MotionCommands:
     ) -> int:
         """Send a hover command (m/s, body; rad/s; m). Raises CommandRefused."""
         state = self._ready((*velocity, yaw_rate, z), age_s)
+        self.carrot.drop()
         result = limit_hover(velocity, yaw_rate, z, state.yaw, state.position, self.guard, now_s)
         self.limited += result.limited
         return self._commanded(self.link.send_hover(*result.values), now_s)
 
     def position(self, goal: Vector, yaw: float, age_s: float | None, now_s: float) -> int:
-        """Send a position command (m, rad). Raises CommandRefused."""
-        self._ready((*goal, yaw), age_s)
+        """Send the next setpoint on the way to a position (m, rad). Raises CommandRefused."""
+        state = self._ready((*goal, yaw), age_s)
         try:
             check_position(goal, yaw, self.limits)
         except CommandRefused:
             self.refused += 1
             raise
+        setpoint, limited = self.carrot.move(goal, state.position, now_s)
+        self.limited += limited
+        return self._commanded(self.link.send_position(*setpoint, wrap_angle(yaw)), now_s)
+
+    def restart(self) -> None:
+        """Forget the commands before: the firmware or the driver itself moves the drone."""
         self.guard.restart()
-        return self._commanded(self.link.send_position(*goal, yaw), now_s)
+        self.carrot.drop()
 
     def _ready(self, values: tuple[float, ...], age_s: float | None) -> DroneState:
         try:
@@ -96,6 +106,8 @@ class MotionCommands:
         return state
 
     def _commanded(self, crc: int, now_s: float) -> int:
+        if crc == 0:
+            raise NotFlying("the command could not be sent")
         self.command_s = now_s
         self.phases.commanded(now_s)
         return crc

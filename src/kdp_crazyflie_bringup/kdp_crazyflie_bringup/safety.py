@@ -10,6 +10,9 @@ import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+MAX_FUTURE_S = 0.1
+MAX_YAW = 100.0  # rad; more is no heading, and does not survive the conversion to degrees in 32 bits
+
 Vector = tuple[float, float, float]
 
 
@@ -63,11 +66,15 @@ def require_finite(values: Sequence[float]) -> None:
 
 
 def require_fresh(age_s: float | None, limits: Limits) -> None:
-    """Refuse a stamped command that is too old (None: the command carries no stamp).
+    """Refuse a stamped command that is too old (None: the command carries no stamp), or from the future.
+
+    After a backward step of the clock every command is from the future, and none would ever be too old.
 
     Raises:
-        CommandRefused: older than `max_command_age_s`.
+        CommandRefused: older than `max_command_age_s`, or stamped later than now by `MAX_FUTURE_S`.
     """
+    if age_s is not None and age_s < -MAX_FUTURE_S:
+        raise CommandRefused(f"command is stamped {-age_s:.2f} s in the future: the clocks disagree")
     if age_s is not None and age_s > limits.max_command_age_s:
         raise CommandRefused(
             f"command is {age_s:.2f} s old, at most {limits.max_command_age_s:g} s are accepted"
@@ -167,12 +174,14 @@ def limit_hover(
 
 
 def check_position(goal: Vector, yaw: float, limits: Limits) -> None:
-    """Refuse a position command that is not finite, outside the fence or below the minimum height.
+    """Refuse a position command: not finite, outside the fence, below the minimum height, absurd yaw.
 
     Raises:
         CommandRefused: see above.
     """
     require_finite((*goal, yaw))
+    if abs(yaw) > MAX_YAW:
+        raise CommandRefused(f"yaw is {yaw:g} rad, at most {MAX_YAW:g} are accepted")
     if outside_fence(goal, limits):
         raise CommandRefused(f"position ({goal[0]:g}, {goal[1]:g}, {goal[2]:g}) is outside the fence")
     if goal[2] < limits.min_height:

@@ -119,3 +119,9 @@ def test_old_commands_are_refused_and_unstamped_ones_are_not():
     require_fresh(0.4, Limits())
     with pytest.raises(CommandRefused, match=r"0\.60 s old"):
         require_fresh(0.6, Limits())
+
+
+def test_commands_from_the_future_are_refused():
+    require_fresh(-0.05, Limits())
+    with pytest.raises(CommandRefused, match=r"0\.60 s in the future"):
+        require_fresh(-0.6, Limits())
