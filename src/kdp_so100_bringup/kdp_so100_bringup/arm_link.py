@@ -24,6 +24,7 @@ from kdp_so100_bringup.arm_bus import (
     make_bus,
 )
 from kdp_so100_bringup.calibration import Calibration, mismatch
+from kdp_so100_bringup.port_lock import PortBusy, PortLock
 from kdp_so100_bringup.safety import ErrorRate
 
 TRIES = 3  # of one read whose answer is damaged
@@ -99,6 +100,7 @@ class ArmLink:
         self.torqued: list[bool] = []
         self._on_state, self._report = on_state, report
         self._bus: ArmBus = make_bus(options.backend, options.port, calibration.ids, options.timeout_s)
+        self._port = PortLock(options.port)
         self._lock = threading.Lock()
         self._closing, self._broken = threading.Event(), threading.Event()
         self._errors = ErrorRate()
@@ -173,6 +175,7 @@ class ArmLink:
             with self._lock:
                 self.connected = False
                 self._bus.close()
+                self._port.release()
             if self._closing.is_set() or self.options.reconnect_s <= 0:
                 return
             self._closing.wait(self.options.reconnect_s)
@@ -183,13 +186,16 @@ class ArmLink:
             with self._lock:
                 if self.options.port.startswith("/") and not Path(self.options.port).exists():
                     raise CableGone(f"{self.options.port} is not there")
+                self._port.take()
                 self._bus.open()
                 self._check_calibration()
                 self._bus.configure()
                 self.torqued = self._bus.torque_enabled()
         except (BusError, CalibrationMismatch) as error:
             self._lost(error)
-            if self.off_wanted:  # the servos that are there must not wait for the one that is not
+            if self.off_wanted and not isinstance(
+                error, PortBusy
+            ):  # the servos that are there must not wait for the one that is not
                 with self._lock, contextlib.suppress(BusError):
                     self._bus.set_torque(False)
             return False

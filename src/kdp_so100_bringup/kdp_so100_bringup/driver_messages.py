@@ -22,6 +22,7 @@ _PHASES = {
 }
 _MEANING = {
     "link_lost": "the port is gone; the servos hold, trying to connect",
+    "port_busy": "another program has the port; trying to connect",
     "state_stale": "no state is read",
     "servo_silent": "a servo does not answer; the others hold",
     "torque_not_off": "not every servo has confirmed that its torque is off: trying again",

@@ -320,6 +320,23 @@ def test_calibration_is_written_only_when_asked_to(arm):
         pass
 
 
+def test_a_port_belongs_to_one_driver(arm, backend):
+    port, _ = arm
+    with Owner(port).connected() as first:
+        with Owner(port, backend=backend) as second:
+            wait_until(lambda: second.link.fault == "port_busy", 5.0, "refused")
+            time.sleep(0.5)
+            assert not second.link.connected and second.states == []
+            reports = [("error", f"{port} is in use by another program (a second driver?)")]
+            assert second.reports == reports  # once, however many attempts
+        assert first.link.connected and first.link.retries == 0 and first.link.state_age_s() < 0.5
+        second = Owner(port, backend=backend)
+    try:
+        second.connected()  # as soon as the first is gone
+    finally:
+        second.link.close()
+
+
 def test_closing_is_quick_whatever_the_state(arm):
     port, side = arm
     for silent in (False, True):
