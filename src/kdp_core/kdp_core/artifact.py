@@ -8,7 +8,6 @@ fine-tune), ``provenance.json``, ``check.json`` (one recorded input and output),
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -17,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from kdp_core.exceptions import ArtifactError, SpecError
-from kdp_core.files import atomic_directory
+from kdp_core.files import atomic_directory, parse_json
 from kdp_core.spec import Spec
 
 SUMS = "SHA256SUMS"
@@ -65,6 +64,13 @@ class Artifact:
 
 def _line(error: BaseException) -> str:
     return " ".join(str(error).split())[:200]
+
+
+def _object(path: Path, name: str, data: bytes) -> dict[str, Any]:
+    content = parse_json(data, f"{path}/{name}", ArtifactError)
+    if not isinstance(content, dict):
+        raise ArtifactError(f"{path}/{name}: holds a {type(content).__name__}, expected an object")
+    return content
 
 
 def _sha256(data: bytes) -> str:
@@ -127,12 +133,7 @@ def load_artifact(path: str | Path) -> Artifact:
             raise ArtifactError(
                 f"{path}/{name}: SHA-256 differs from {SUMS}; the file is damaged or was changed"
             )
-    try:
-        provenance, check = json.loads(data["provenance.json"]), json.loads(data["check.json"])
-    except ValueError as error:
-        raise ArtifactError(
-            f"{path}: provenance.json or check.json is not valid JSON: {_line(error)}"
-        ) from None
+    provenance, check = (_object(path, name, data[name]) for name in ("provenance.json", "check.json"))
     spec = Spec.load(path / "spec.json")
     if spec.normaliser is None:
         raise SpecError(f"{path}/spec.json: field 'normaliser' is missing; an artifact's spec has one")

@@ -1,5 +1,6 @@
 """Files written whole or not at all, their sums, and JSON and YAML read with one-line errors."""
 
+import errno
 import hashlib
 import json
 import os
@@ -21,13 +22,25 @@ def _temporary_sibling(path: Path) -> Path:
     return path.with_name(f".{path.name}.{os.getpid()}.tmp")
 
 
+def _target(path: Path) -> Path:
+    """The file to replace, behind any links. Raises OSError for a loop of links, a folder or a device."""
+    try:
+        target = path.resolve() if path.is_symlink() else path
+    except RuntimeError:  # before Python 3.13
+        raise OSError(errno.ELOOP, os.strerror(errno.ELOOP), str(path)) from None
+    if target.exists() and not target.is_file():
+        raise OSError(errno.EINVAL, "not a file that could be replaced", str(path))
+    return target
+
+
 @contextmanager
 def atomic_file(path: str | Path) -> Iterator[Path]:
     """Give a temporary path to write to; it takes the name `path` when the block ends without an error.
 
     An existing file is replaced in one step. After an error nothing is left behind and `path` is untouched.
+    Where `path` is a symbolic link, the file that it points to is replaced and the link stays.
     """
-    path = Path(path)
+    path = _target(Path(path))
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary_sibling(path)
     try:
@@ -106,6 +119,8 @@ def read_text(path: str | Path, error: type[KdpError] = ConfigError) -> str:
         raise error(f"{path}: cannot be read: {cause.strerror or cause}") from None
     except UnicodeDecodeError as cause:
         raise error(f"{path}: byte {cause.start} is not UTF-8 text") from None
+    except ValueError as cause:  # a null byte in the name
+        raise error(f"{str(path)!r}: cannot be read: {cause}") from None
 
 
 def load_json(path: str | Path, error: type[KdpError] = ConfigError) -> Any:
@@ -114,13 +129,25 @@ def load_json(path: str | Path, error: type[KdpError] = ConfigError) -> Any:
     Raises:
         KdpError: (of the class `error`) names the file and, for malformed content, its line and column.
     """
-    text = read_text(path, error)
+    return parse_json(read_text(path, error), str(path), error)
+
+
+def parse_json(text: str | bytes, where: str, error: type[KdpError] = ConfigError) -> Any:
+    """Read JSON from a text.
+
+    Raises:
+        KdpError: (of the class `error`) begins with `where` and, for malformed content, line and column.
+    """
     try:
         return json.loads(text)
     except json.JSONDecodeError as cause:
-        raise error(f"{path}:{cause.lineno}:{cause.colno}: not JSON: {cause.msg}") from None
+        raise error(f"{where}:{cause.lineno}:{cause.colno}: not JSON: {cause.msg}") from None
+    except UnicodeDecodeError as cause:
+        raise error(f"{where}: byte {cause.start} is not UTF-8 text") from None
+    except ValueError as cause:  # an integer of thousands of digits
+        raise error(f"{where}: not usable JSON: {' '.join(str(cause).split())}") from None
     except RecursionError:
-        raise error(f"{path}: not usable JSON: nested too deeply") from None
+        raise error(f"{where}: not usable JSON: nested too deeply") from None
 
 
 def load_yaml(path: str | Path, error: type[KdpError] = ConfigError) -> Any:

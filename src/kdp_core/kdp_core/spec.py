@@ -14,10 +14,10 @@ from pathlib import Path
 from typing import Literal
 
 import numpy as np
-import yaml
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from kdp_core.exceptions import SpecError
+from kdp_core.files import load_yaml
 
 SPEC_VERSION = 1
 
@@ -268,12 +268,7 @@ class Spec(_Strict):
     def load(cls, path: str | Path) -> Spec:
         """Read a YAML or JSON file. Raises SpecError with one line that names file, field and expectation."""
         path = Path(path)
-        try:
-            content = yaml.safe_load(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise SpecError(f"{path}: cannot read the spec: {error}") from None
-        except yaml.YAMLError as error:
-            raise SpecError(f"{path}: not valid YAML or JSON: {' '.join(str(error).split())}") from None
+        content = load_yaml(path, SpecError)
         if not isinstance(content, dict):
             raise SpecError(
                 f"{path}: expected a mapping with the fields of a spec, got {type(content).__name__}"

@@ -71,10 +71,24 @@ def test_no_directory(tmp_path: Path) -> None:
     assert "no such directory" in refusal(lambda: load_artifact(tmp_path / "none"))
 
 
-def test_files_that_fit_their_sums_but_are_wrong(artifact_copy: Path) -> None:
-    (artifact_copy / "provenance.json").write_text("{")
+@pytest.mark.parametrize(
+    ("name", "text", "words"),
+    [
+        ("provenance.json", "{", "provenance.json:1:2: not JSON"),
+        ("provenance.json", "[1]", "provenance.json: holds a list, expected an object"),
+        ("provenance.json", b"\xff{", "provenance.json: byte 0 is not UTF-8"),
+        ("check.json", "[" * 200_000, "check.json: not usable JSON: nested too deeply"),
+        ("check.json", "3", "check.json: holds a int, expected an object"),
+        ("check.json", "{}", "planner.onnx: does not run on the recorded input"),
+        ("spec.json", "[" * 200_000, "nested too deeply"),
+    ],
+)
+def test_files_that_fit_their_sums_but_are_wrong(
+    artifact_copy: Path, name: str, text: str | bytes, words: str
+) -> None:
+    (artifact_copy / name).write_bytes(text if isinstance(text, bytes) else text.encode())
     rewrite_sums(artifact_copy)
-    assert "not valid JSON" in refusal(lambda: load_artifact(artifact_copy))
+    assert words in refusal(lambda: Planner.load(artifact_copy))
 
 
 def test_garbage_for_a_graph(artifact_copy: Path) -> None:

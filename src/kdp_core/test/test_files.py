@@ -30,6 +30,47 @@ def test_failed_write_leaves_the_old_file_and_nothing_else(tmp_path: Path) -> No
     assert [item.name for item in tmp_path.iterdir()] == ["report.json"]
 
 
+def test_a_link_stays_and_its_target_is_replaced(tmp_path: Path) -> None:
+    target, link = tmp_path / "deep" / "report.json", tmp_path / "link.json"
+    link.symlink_to(target)
+    for value in (1, 2):  # a dangling link at first
+        write_json(link, value)
+        assert link.is_symlink() and load_json(target) == value
+    assert [item.name for item in target.parent.iterdir()] == ["report.json"]
+
+
+def test_loops_and_devices_are_not_replaced(tmp_path: Path) -> None:
+    loop, device = tmp_path / "loop.json", tmp_path / "device.json"
+    loop.symlink_to(loop)
+    device.symlink_to("/dev/null")
+    for path in (loop, device, tmp_path):
+        with pytest.raises(OSError, match=r".") as told:
+            write_json(path, 1)
+        assert told.value.filename == str(path) and told.value.strerror
+    assert loop.is_symlink() and device.is_symlink()
+
+
+@pytest.mark.parametrize(
+    ("text", "words"),
+    [
+        ("[" * 100_000, "nested too deeply"),
+        ('{"a": ' + "9" * 5000 + "}", "not usable JSON"),
+        ("{", "x.json:1:2: not JSON"),
+    ],
+)
+def test_unusable_json_is_one_line(tmp_path: Path, text: str, words: str) -> None:
+    path = tmp_path / "x.json"
+    path.write_text(text)
+    with pytest.raises(DataError, match=words) as told:
+        load_json(path, DataError)
+    assert str(path) in str(told.value) and "\n" not in str(told.value)
+
+
+def test_an_impossible_name_is_one_line() -> None:
+    with pytest.raises(ConfigError, match="null byte"):
+        load_json("/tmp/a\0b.json")
+
+
 def test_json_with_nan_is_refused_and_not_written(tmp_path: Path) -> None:
     with pytest.raises(ValueError, match="not JSON compliant"):
         write_json(tmp_path / "x.json", {"a": float("nan")})

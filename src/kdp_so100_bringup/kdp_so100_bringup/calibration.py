@@ -16,6 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from kdp_core.exceptions import ConfigError
+from kdp_core.files import load_json
 from kdp_core.sim.so100_geometry import HIGH_RAD, JOINTS, LOW_RAD
 
 TICKS_PER_TURN = 4096
@@ -90,13 +91,11 @@ class Calibration:
     @classmethod
     def load(cls, path: str | Path) -> Calibration:
         """Read a calibration file. Raises ConfigError naming file, joint and field."""
-        path = Path(path).expanduser()
         try:
-            content = json.loads(path.read_text(encoding="utf-8"))
-        except (OSError, UnicodeDecodeError) as error:
-            raise ConfigError(f"{path}: cannot read the calibration: {error}") from None
-        except ValueError as error:
-            raise ConfigError(f"{path}: not JSON: {error}") from None
+            path = Path(path).expanduser()
+        except RuntimeError as error:  # the home of a user who does not exist
+            raise ConfigError(f"{path}: cannot be read: {error}") from None
+        content = load_json(path)
         if not isinstance(content, dict):
             raise ConfigError(f"{path}: expected an object with one entry per joint, {', '.join(JOINTS)}")
         motors = [_motor(path, name, content.get(name)) for name in JOINTS]

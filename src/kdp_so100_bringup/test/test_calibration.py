@@ -119,13 +119,17 @@ def test_wrong_joints_are_one_line(tmp_path, content, change, named):
 
 
 def test_unreadable_files_are_one_line(tmp_path):
-    with pytest.raises(ConfigError, match="cannot read"):
+    with pytest.raises(ConfigError, match="cannot be read"):
         Calibration.load(tmp_path / "none.json")
-    for text in ("{", "[1]"):
+    for text in ("{", "[1]", "[" * 100_000, '{"a":' * 50_000, '{"a": ' + "9" * 5000 + "}", "\0", "\ufeff{}"):
         path = tmp_path / "bad.json"
         path.write_text(text)
-        with pytest.raises(ConfigError, match=r"bad\.json"):
+        with pytest.raises(ConfigError, match=r"bad\.json") as told:
             Calibration.load(path)
+        assert "\n" not in str(told.value)
+    for name in ("~nosuchuser/arm.json", "/tmp/a\0b.json", f"/tmp/{'a' * 5000}"):
+        with pytest.raises(ConfigError, match="cannot be read"):
+            Calibration.load(name)
 
 
 def test_the_first_difference_to_the_servos_is_named():

@@ -411,7 +411,7 @@ def test_calibration_mismatch_is_a_fault_and_nothing_moves(tmp_path):
     ("parameters", "named"),
     [
         ({"calibration": ""}, "calibration"),
-        ({"calibration": "/no/such/file.json"}, "cannot read"),
+        ({"calibration": "/no/such/file.json"}, "cannot be read"),
         ({"bus": "dynamixel"}, "scservo_sdk"),
         ({"max_step": 99.0}, "max_step"),
     ],
