@@ -33,7 +33,7 @@ class MazeEvaluationOptions:
     """What is evaluated. Episodes are seeded from ``seed``, the same for every method.
 
     protocol: ``open_loop`` plans once; ``receding`` every ``replan_every`` steps (cloning: in each).
-    ranking: ``learned`` scorer, or ``task`` costs, which know the layout. random_goal: Multi2D's goals.
+    ranking: ``learned`` scorer, or ``task`` costs, from the layout itself. random_goal: Multi2D's goals.
     """
 
     maze: MazeName = "umaze"

@@ -49,7 +49,8 @@ def save_figure(document: Document, published: Mapping[str, Mapping[Any, float]]
                 panel.axvline(scores[maze], color="k", linestyle=STYLES[method], label=f"{method}, published")
         panel.set_title(PREFIX + maze)
         panel.set_xlabel("D4RL score")
-    panels[0].legend(loc="lower right", fontsize="small")
+    lines, names = panels[0].get_legend_handles_labels()
+    figure.legend(lines, names, loc="outside lower center", ncols=2, fontsize="small")
     with atomic_file(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)
     return path

@@ -75,7 +75,7 @@ QUICK = MazeTableOptions(
     mazes=("umaze",), seeds=1, episodes=20,
     training=MazeTrainingOptions(
         data_steps=100_000, steps=300, conditions=32, neighbours=8, width=192, scorer_steps=150,
-        diffusion_steps=20,
+        diffusion_steps=20, pool=128,
     ),
 )  # fmt: skip
 """One maze, one seed, few steps: minutes, to see that everything works; its figures mean little."""

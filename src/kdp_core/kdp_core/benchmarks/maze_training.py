@@ -45,6 +45,8 @@ class MazeTrainingOptions:
     """Width of the networks."""
     scorer_steps: int = 3000
     """Gradient steps of the scorer."""
+    pool: int = 2048
+    """Conditions whose windows Diffuser's scorer learns from (the others' generates its own in each step)."""
     diffusion_steps: int = 0
     """Diffuser's T; 0: as published (64, 256, 256)."""
     threads: int = 1
@@ -76,7 +78,12 @@ def training_config(
         neighbours=options.neighbours,
         components=options.components,
         network=NetworkSize(width=options.width),
-        scorer=ScorerConfig(steps=options.scorer_steps),
+        scorer=ScorerConfig(
+            steps=options.scorer_steps,
+            conditions=options.conditions,
+            samples=options.samples,
+            pool=options.pool,
+        ),
         seed=seed,
     )
     horizon = options.horizon or layout(maze).horizon

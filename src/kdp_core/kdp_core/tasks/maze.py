@@ -15,6 +15,7 @@ from kdp_core.exceptions import ConfigError
 from kdp_core.sim.maze2d_layout import GOAL_RADIUS_M, MAZES, MazeName, layout
 from kdp_core.spec import Channel, Goal, Input, KeyPart, Spec
 from kdp_core.tasks.base import Inputs
+from kdp_core.tasks.maze_labels import WALL_WEIGHT, MazeLabels
 
 if TYPE_CHECKING:
     from kdp_core.datasets.episodes import Episode
@@ -22,8 +23,6 @@ if TYPE_CHECKING:
 
 PREFIX = "maze2d-"
 RATE_HZ = 100.0
-WALL_WEIGHT = 4.0
-"""Cost of a window wholly in walls, where one wholly away from the goal costs 1."""
 
 
 def maze_name(task: str) -> MazeName | None:
@@ -94,7 +93,7 @@ class MazeTask:
     ) -> tuple[np.ndarray, np.ndarray]:
         """Share of the rows away from the goal plus ``WALL_WEIGHT`` times the share in walls, (K,).
 
-        Knows the layout, which the learned score does not. Every finite window is valid.
+        Knows the layout and the present goal. Every finite window is valid.
         """
         positions = windows[..., :2].astype(np.float64)
         finite = np.logical_and.reduce(np.isfinite(positions).reshape(len(windows), -1), axis=1)
@@ -103,8 +102,9 @@ class MazeTask:
         cost = WALL_WEIGHT * walls + progress_weight * away.mean(axis=1)
         return np.where(finite, cost, np.inf), finite
 
-    def labeller(self, batch: WindowBatch) -> None:
-        """No judge: the scorer learns the discounted share of time at the goal that the windows carry."""
+    def labeller(self, batch: WindowBatch) -> MazeLabels | None:
+        """What the scorer learns; none for cloning, whose windows are not ranked."""
+        return MazeLabels(self.layout) if self.spec.horizon > 1 else None
 
     def follow(self, window: np.ndarray, row: int, state: np.ndarray) -> np.ndarray:
         """Diffuser's law: action (2,) towards row ``row`` + 1 of the window (H, 6) from ``state`` (4,).

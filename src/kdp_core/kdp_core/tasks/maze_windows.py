@@ -14,16 +14,14 @@ import numpy as np
 
 from kdp_core.datasets.episodes import Episode
 from kdp_core.exceptions import DataError
-from kdp_core.sim.maze2d_layout import GOAL_RADIUS_M
 from kdp_core.spec import Spec
+from kdp_core.tasks.maze_labels import time_at_goal
 from kdp_core.windows import WindowBatch
 
 OFFSET_ROWS = 16
 """Recorded rows between the beginnings of two windows."""
 AS_FAR_AS_POSSIBLE = 0.5
 """Share of the windows whose goal is as far along the recording as possible."""
-DISCOUNT = 0.997
-"""Of the value, per row."""
 
 
 def maze_windows(episode: Episode, spec: Spec) -> WindowBatch:
@@ -51,14 +49,12 @@ def maze_windows(episode: Episode, spec: Spec) -> WindowBatch:
     windows = np.concatenate([observations[index], actions[index]], axis=-1).astype(np.float32)
     windows[..., 2:][held] = 0.0
     goal = observations[rows + tau, :2].astype(np.float32)
-    at_goal = np.linalg.norm(windows[..., :2] - goal[:, None], axis=-1) <= GOAL_RADIUS_M
-    weight = DISCOUNT**steps
     return WindowBatch(
         windows=windows,
         state=observations[rows].astype(np.float32),
         context=goal,
         group=np.zeros(n, np.int64),
         scene=np.full(n, -1, np.int64),
-        value=(at_goal * (weight / weight.sum())).sum(axis=1).astype(np.float32),
+        value=time_at_goal(windows[..., :2], goal).astype(np.float32),
         extras=np.zeros((n, 0), np.float32),
     )

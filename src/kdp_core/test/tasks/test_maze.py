@@ -107,6 +107,20 @@ def test_following_is_diffusers_law_and_rests_after_the_plan() -> None:
         np.testing.assert_allclose(task.follow(window, row, state), [0.5 - 0.1, 0.25 + 0.1], atol=1e-6)
 
 
+def test_labels_by_hand() -> None:
+    """Discounted share of rows at the goal, less four times the share in walls (x = 1.3 to 2.3 at y = 1)."""
+    task = MazeTask("umaze", 4)
+    windows = np.zeros((1, 2, 4, 6), np.float32)
+    windows[0, 0, :, :2] = [(3.0, 1.0), (2.9, 1.0), (2.8, 1.0), (2.5, 1.0)]
+    windows[0, 1, :, :2] = [(3.0, 1.0), (2.1, 1.0), (1.9, 1.0), (1.0, 1.0)]
+    batch = task.windows(moving(9)).take(np.array([0]))
+    batch.context[0] = (1.0, 1.0)
+    first, second = task.labeller(batch).labels(windows, batch)[0]
+    assert first == 0.0
+    assert second == pytest.approx(0.997**3 / sum(0.997**t for t in range(4)) - 4.0 * 0.5)
+    assert MazeTask("umaze", 1).labeller(batch) is None
+
+
 def test_costs_by_hand() -> None:
     """Three windows of four rows: at the goal; two rows in the wall beside it; not finite."""
     task = MazeTask("umaze", 4)
