@@ -7,10 +7,12 @@ where the arena lies.
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from kdp_core.exceptions import InputError
 from kdp_core.spec import Channel, Goal, Input, KeyPart, RosField, Spec
 from kdp_core.tasks.base import Inputs
 from kdp_core.tasks.flight_geometry import (
@@ -31,6 +33,7 @@ if TYPE_CHECKING:
 GOAL_TOLERANCE_M = 0.2
 HORIZON = 32
 SPEED_LIMIT_M_S = 0.8
+QUATERNION_TOLERANCE = 0.05
 
 
 def flight_spec(horizon: int = HORIZON) -> Spec:
@@ -122,7 +125,13 @@ class FlightTask:
         self.weights = costs or FlightCosts()
 
     def encode(self, inputs: Inputs) -> tuple[np.ndarray, np.ndarray]:
-        """Physical inputs to (state (6,): zero displacement and world velocity; context (124,))."""
+        """Physical inputs to (state (6,): zero displacement and world velocity; context (124,)).
+
+        Raises InputError if the orientation is no unit quaternion: it would scale the velocity.
+        """
+        norm = math.hypot(*inputs["orientation"].tolist())
+        if not abs(norm - 1.0) < QUATERNION_TOLERANCE:
+            raise InputError(f"input 'orientation' must be a unit quaternion, got one of norm {norm:.3g}")
         position = inputs["position"]
         state = np.zeros(6)
         state[3:] = rotate_one(inputs["orientation"], inputs["velocity_body"])

@@ -168,6 +168,22 @@ def test_wrong_inputs(change: dict, words: str) -> None:
     assert "\n" not in str(caught.value)
 
 
+@pytest.mark.parametrize("factor", [0.0, 0.9, 1.1, 50.0, np.nan])
+def test_an_orientation_that_is_no_unit_quaternion(factor: float) -> None:
+    given = inputs()
+    given["orientation"] = given["orientation"] * factor
+    with pytest.raises(InputError, match="input 'orientation' must be a unit quaternion, got one of norm"):
+        FlightTask().encode(given)
+
+
+@pytest.mark.parametrize("factor", [0.97, 1.03])
+def test_a_rounded_orientation_is_one(factor: float) -> None:
+    given = inputs()
+    expected = FlightTask().encode(given)[0]
+    given["orientation"] = given["orientation"] * factor
+    assert np.allclose(FlightTask().encode(given)[0], expected, atol=0.2)
+
+
 def test_make_task() -> None:
     assert isinstance(make_task("flight"), FlightTask)
     with pytest.raises(ConfigError, match="task 'swim' is unknown; known: flight"):
