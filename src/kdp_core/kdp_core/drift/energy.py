@@ -32,12 +32,9 @@ def energy_field(x: Tensor, y: Tensor, weights: Tensor, diagnostics: Diagnostics
     """
     samples = x.shape[1]
     y = y.masked_fill((weights == 0)[..., None], 0.0)
-    tiny = torch.finfo(x.dtype).tiny
-    pull = _normalised(weights)[:, None, :] / pairwise_distances(x, y).clamp_min(tiny)
-    push = 1.0 / pairwise_distances(x, x).clamp_min(tiny)
-    coincide = push >= 1.0 / tiny
-    push = push.masked_fill(coincide, 0.0) / (samples - 1)
-    pull = pull.masked_fill(~torch.isfinite(pull), 0.0)
+    to_data, to_samples = pairwise_distances(x, y), pairwise_distances(x, x)
+    pull = (_normalised(weights)[:, None, :] / to_data).masked_fill(to_data == 0.0, 0.0)
+    push = (1.0 / to_samples).masked_fill(to_samples == 0.0, 0.0) / (samples - 1)
     V = pull @ y - pull.sum(2, keepdim=True) * x - push @ x + push.sum(2, keepdim=True) * x
     if diagnostics is not None:
         diagnostics["raw_magnitude"] = raw_magnitude(V)

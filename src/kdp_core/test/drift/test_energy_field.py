@@ -64,6 +64,37 @@ def test_coinciding_points_exert_no_force_and_no_nan() -> None:
         torch.testing.assert_close(V, torch.tensor([0.3, 0.4], dtype=dtype).expand(1, 3, 2))
 
 
+def field_by_loop(x: np.ndarray, y: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    V = np.zeros(x.shape)
+    for n, g in np.ndindex(*x.shape[:2]):
+        for j in range(y.shape[1]):
+            way = y[n, j] - x[n, g]
+            if way.any():
+                V[n, g] += weights[n, j] / weights[n].sum() * way / np.linalg.norm(way)
+        for h in range(x.shape[1]):
+            way = x[n, g] - x[n, h]
+            if way.any():
+                V[n, g] += way / np.linalg.norm(way) / (x.shape[1] - 1)
+    return V
+
+
+@pytest.mark.parametrize("scale", [1.0, 30.0, 1e6])
+@pytest.mark.parametrize("weight", [0.3, 1.0])
+def test_samples_on_data_points_far_from_zero_against_loops(scale: float, weight: float) -> None:
+    """Dividing by the smallest number instead of leaving the pair out gave infinity times the point."""
+    for dtype, tolerance in ((torch.float64, 1e-9), (torch.float32, 1e-4)):
+        x, y, weights = (part.to(dtype) for part in batch(4, N=2))
+        y = y * scale
+        x[0, 1], x[1, 2], x[1, 3] = y[0, 2], y[1, 0], y[1, 0]
+        if weight == 1.0:
+            weights = torch.zeros_like(weights)
+            weights[0, 2] = weights[1, 0] = 1.0
+        V = energy_field(x, y, weights)
+        assert V.isfinite().all()
+        loop = field_by_loop(*(part.double().numpy() for part in (x, y, weights)))
+        np.testing.assert_allclose(V.numpy(), loop, atol=tolerance)
+
+
 @pytest.mark.parametrize("garbage", [1e6, float("nan")])
 def test_padded_neighbours_have_no_effect(garbage: float) -> None:
     x, y, weights = batch(3)
