@@ -9,7 +9,6 @@ from typing import Any
 
 from geometry_msgs.msg import PoseStamped
 from kdp_msgs.msg import Hover, Position, RobotStatus, Timing, VelocityWorld
-from kdp_msgs.srv import Arm, GoTo, Land, Takeoff, Trigger
 from nav_msgs.msg import Odometry
 from rcl_interfaces.msg import SetParametersResult
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
@@ -20,21 +19,23 @@ from kdp_core.exceptions import ConfigError, KdpError
 from kdp_crazyflie_bringup import driver_messages
 from kdp_crazyflie_bringup.crazyflie_link import CrazyflieLink
 from kdp_crazyflie_bringup.driver_parameters import LIVE, declare_parameters, parameter_values, settings_from
+from kdp_crazyflie_bringup.driver_rival import RivalSearch
+from kdp_crazyflie_bringup.driver_services import SERVICES
 from kdp_crazyflie_bringup.drone_state import DroneState
 from kdp_crazyflie_bringup.flight_control import FlightControl
 from kdp_crazyflie_bringup.motion_commands import NotFlying
+from kdp_crazyflie_bringup.newest_publisher import NewestPublisher
 from kdp_crazyflie_bringup.safety import CommandRefused
 from kdp_planner_ros.process import run
 from kdp_planner_ros.receipt_book import ReceiptBook
 
 UPDATE_S = 0.04
-LAND_ON_EXIT_S = 4.5
 NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 TIMING = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
 
 
 class CrazyflieDriver(LifecycleNode):
-    """Publishes the state from cflib's thread; commands and services run in the executor."""
+    """Commands and services run in the executor, publishing in its own thread, receiving in cflib's."""
 
     def __init__(self, **node_options: Any) -> None:
         super().__init__("crazyflie_driver", **node_options)
@@ -44,21 +45,17 @@ class CrazyflieDriver(LifecycleNode):
         self.control: FlightControl | None = None
         self._last_state = (-1, "")
         self._receipts = ReceiptBook()
+        self._publisher = NewestPublisher(self._not_published)
         self._odom = self.create_publisher(Odometry, "odom", NEWEST)
         self._pose = self.create_publisher(PoseStamped, "pose", NEWEST)
         self._status = self.create_publisher(RobotStatus, "status", NEWEST)
         self._timing = self.create_publisher(Timing, "driver/timing", TIMING)
+        self._rivals = RivalSearch(self)
         self.create_subscription(VelocityWorld, "cmd_velocity_world", self._on_velocity, NEWEST)
         self.create_subscription(Hover, "cmd_hover", self._on_hover, NEWEST)
         self.create_subscription(Position, "cmd_position", self._on_position, NEWEST)
-        self._serve(Arm, "arm", lambda c, r: c.arm(r.arm))
-        self._serve(
-            Takeoff, "takeoff", lambda c, r: c.takeoff(r.height, _seconds(r.duration), time.monotonic())
-        )
-        self._serve(Land, "land", lambda c, r: c.land(_seconds(r.duration), time.monotonic(), r.height))
-        self._serve(GoTo, "go_to", self._go_to)
-        self._serve(Trigger, "emergency", lambda c, _r: c.emergency())
-        self._serve(Trigger, "notify_setpoints_stop", lambda c, _r: c.notify_setpoints_stop(time.monotonic()))
+        for service in SERVICES:
+            self._serve(*service)
         self.create_timer(UPDATE_S, self._update)
         self.create_timer(1.0 / self.settings.status_rate, self._publish_status)
         self.add_on_set_parameters_callback(self._check_parameters)
@@ -82,7 +79,11 @@ class CrazyflieDriver(LifecycleNode):
         return super().on_configure(state)
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
-        """Connect in the background. Never arms."""
+        """Connect in the background, unless another driver does already. Never arms."""
+        rival = self._rivals.find(max(0.3, 2.5 / self.settings.status_rate))
+        if rival:
+            self.get_logger().error(rival)
+            return TransitionCallbackReturn.FAILURE
         link = CrazyflieLink(self.settings.link, self._on_state, self._report)
         self.control = FlightControl(link, self.settings.limits, self.settings.timeouts, self._report)
         link.open()
@@ -99,31 +100,40 @@ class CrazyflieDriver(LifecycleNode):
         return super().on_shutdown(state)
 
     def disconnect(self) -> None:
-        """Land if in flight (waits up to LAND_ON_EXIT_S), and close the link."""
+        """Land if in flight, wait until the motors are off, and close the link."""
         control, self.control = self.control, None
         if control is None:
             return
-        deadline = time.monotonic() + LAND_ON_EXIT_S
-        if control.in_flight() and control.fresh_state() is not None:
+        if control.in_flight():
             self.get_logger().warning("in flight: landing before the link is closed")
-            control.land(0.0, time.monotonic())
-            while control.phases.in_flight and time.monotonic() < deadline:
-                control.update(time.monotonic())
-                time.sleep(UPDATE_S)
+            if not control.come_down(time.monotonic, lambda: time.sleep(UPDATE_S)):
+                self.get_logger().error("the drone was not seen to land: it may still be armed")
         # Without a state nobody knows whether it flies: then it counts as flying, too.
         control.link.close(in_flight=control.in_flight() or control.fresh_state() is None)
+
+    def stop(self) -> None:
+        """Disconnect, and publish no more."""
+        self.disconnect()
+        self._publisher.close()
 
     # ---- state
 
     def _on_state(self, state: DroneState) -> None:
-        """Publish one state; runs in cflib's receiving thread, so that nothing queues in between."""
+        """Stamp one state and have it published; runs in cflib's receiving thread, so it must not block."""
         if self.control is None or not self.context.ok():
             return
         stamp = self.get_clock().now().to_msg()
         self._receipts.put(stamp, state.received_ns)
+        self._publisher.put("state", lambda: self._publish_state(state, stamp))
+
+    def _publish_state(self, state: DroneState, stamp: Any) -> None:
         world = self.settings.world_frame
         self._odom.publish(driver_messages.odometry(state, stamp, world, f"{self.robot}/base_link"))
         self._pose.publish(driver_messages.pose(state, stamp, world))
+
+    def _not_published(self, error: Exception) -> None:
+        if self.context.ok():
+            self.get_logger().error(f"publishing failed: {error}", throttle_duration_sec=1.0)
 
     def _update(self) -> None:
         if self.control is None:
@@ -138,7 +148,7 @@ class CrazyflieDriver(LifecycleNode):
         message.header.stamp = self.get_clock().now().to_msg()
         message.header.frame_id = self.settings.world_frame
         self._last_state = (message.state, message.fault)
-        self._status.publish(message)
+        self._publisher.put("status", lambda: self._status.publish(message))
 
     # ---- commands
 
@@ -175,7 +185,7 @@ class CrazyflieDriver(LifecycleNode):
         timing.header = header
         timing.state_received_ns = self._receipts.get(header.stamp)
         timing.command_received_ns, timing.command_sent_ns = received_ns, sent_ns
-        self._timing.publish(timing)
+        self._publisher.put("timing", lambda: self._timing.publish(timing), keep=TIMING.depth)
 
     def _age_s(self, stamp: Any) -> float | None:
         if stamp.sec == 0 and stamp.nanosec == 0:
@@ -194,11 +204,6 @@ class CrazyflieDriver(LifecycleNode):
             return response
 
         self.create_service(kind, name, callback)
-
-    @staticmethod
-    def _go_to(control: FlightControl, r: Any) -> tuple[bool, str]:
-        goal = (r.goal.x, r.goal.y, r.goal.z)
-        return control.go_to(goal, r.yaw, r.relative, _seconds(r.duration), time.monotonic())
 
     # ---- parameters
 
@@ -229,10 +234,6 @@ class CrazyflieDriver(LifecycleNode):
             logger.info(text)
 
 
-def _seconds(duration: Any) -> float:
-    return float(duration.sec + duration.nanosec * 1e-9)
-
-
 def _start() -> CrazyflieDriver:
     node = CrazyflieDriver()
     if node.settings.autostart:
@@ -242,7 +243,7 @@ def _start() -> CrazyflieDriver:
 
 def main() -> None:
     """Run the driver."""
-    run(_start, lambda node: node.disconnect())
+    run(_start, lambda node: node.stop())
 
 
 if __name__ == "__main__":

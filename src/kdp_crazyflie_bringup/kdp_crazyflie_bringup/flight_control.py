@@ -16,6 +16,7 @@ from kdp_crazyflie_bringup.motion_commands import MotionCommands, Vector
 from kdp_crazyflie_bringup.safety import CommandRefused, Limits, check_position, outside_fence
 
 ARMED_WAIT_S = 0.3
+LAND_MARGIN_S = 3.5  # after the time of a landing, until it is given up
 LINK_TIMEOUT_S = 2.0  # without state for so long the link is given up and opened again
 
 Answer = tuple[bool, str]
@@ -159,6 +160,21 @@ class FlightControl(MotionCommands):
         return True, "motors stopped; the Crazyflie must be rebooted"
 
     # ---- own motion
+
+    def come_down(self, clock: Callable[[], float], wait: Callable[[], None]) -> bool:
+        """Land and wait until the motors are off; returns whether they are.
+
+        Args:
+            clock: s, monotonic. wait: pauses between two updates.
+        """
+        if self.fresh_state() is None:
+            return False
+        self.land(0.0, clock())
+        deadline = self.phases.until_s + LAND_MARGIN_S
+        while self.in_flight() and clock() < deadline:
+            self.update(clock())
+            wait()
+        return not self.in_flight()
 
     def update(self, now_s: float) -> None:
         """Do what is due; to be called at 20 Hz or faster."""

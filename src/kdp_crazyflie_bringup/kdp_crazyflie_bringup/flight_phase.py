@@ -86,6 +86,11 @@ class FlightPhases:
         return self.phase is not Phase.GROUND
 
     @property
+    def until_s(self) -> float:
+        """When the motion that was sent last will be over; of a hover, when it began."""
+        return self._until_s
+
+    @property
     def takes_commands(self) -> bool:
         """A low-level command would be executed now."""
         return self.phase is Phase.ACTIVE or (
