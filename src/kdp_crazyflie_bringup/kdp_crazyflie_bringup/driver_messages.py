@@ -83,5 +83,5 @@ def robot_status(control: FlightControl | None, now_s: float) -> RobotStatus:
         message.state = RobotStatus.ARMED if message.armed else RobotStatus.IDLE
     else:
         message.state = _PHASES[control.phases.phase]
-    message.can_move = control.phases.takes_commands and control.fresh_state() is not None
+    message.can_move = control.can_move(now_s)
     return message

@@ -69,12 +69,14 @@ class FlightPhases:
     Attributes:
         phase: where the flight is.
         fault: short name of what made the driver step in, empty if nothing did.
+        landings: counts landings that began and flights that ended.
     """
 
     def __init__(self, timeouts: Timeouts) -> None:
         self.timeouts = timeouts
         self.phase = Phase.GROUND
         self.fault = ""
+        self.landings = 0
         self._until_s = 0.0
         self._command_s: float | None = None
         self._battery_since_s: float | None = None
@@ -120,10 +122,12 @@ class FlightPhases:
     def landing(self, now_s: float, duration_s: float) -> None:
         """A landing was sent."""
         self.phase, self._until_s = Phase.LANDING, now_s + duration_s
+        self.landings += 1
 
     def grounded(self) -> None:
         """The motors are off."""
         self.phase, self._command_s, self._battery_since_s = Phase.GROUND, None, None
+        self.landings += 1
 
     def update(self, now_s: float, facts: Facts) -> Order:
         """Return what to do now."""

@@ -128,6 +128,9 @@ class FlightRunner:
             TAKEOFF_S + 6.0,
             self._check_flight,
         )
+        self.truth.wait_for(  # up there before the take-off has ended
+            "driver to take commands", lambda t: self.client.status.can_move, 5.0, self._check_flight
+        )
 
     def land(self, report: Report = lambda progress: None) -> None:
         """Land where the drone is; returns when it is on the ground and the driver has disarmed it."""

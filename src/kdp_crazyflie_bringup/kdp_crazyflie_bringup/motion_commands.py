@@ -18,6 +18,7 @@ from kdp_crazyflie_bringup.safety import (
     require_finite,
     require_fresh,
 )
+from kdp_crazyflie_bringup.stream_gate import PAUSE_S, StreamGate
 
 Vector = tuple[float, float, float]
 
@@ -38,6 +39,7 @@ class MotionCommands:
         self.guard = VelocityGuard(limits)
         self.phases = FlightPhases(timeouts)
         self.carrot = Carrot(self.guard)
+        self._gate = StreamGate()
         self.refused = self.limited = 0
         self.command_s: float | None = None
 
@@ -54,11 +56,16 @@ class MotionCommands:
         state = self.fresh_state()
         return self.phases.in_flight or (state is not None and Info.IS_FLYING in state.info)
 
+    def can_move(self, now_s: float) -> bool:
+        """A motion command that came now would be executed."""
+        ready = self.phases.takes_commands and self.fresh_state() is not None
+        return ready and self._gate.admits(now_s, self.phases.landings)
+
     # ---- commands; each returns the CRC-32 of the setpoint that was sent
 
     def velocity(self, velocity: Vector, yaw_rate: float, age_s: float | None, now_s: float) -> int:
         """Send a velocity command (m/s, world; rad/s). Raises CommandRefused."""
-        state = self._ready((*velocity, yaw_rate), age_s)
+        state = self._ready((*velocity, yaw_rate), age_s, now_s)
         self.carrot.drop()
         result = self.guard.apply(velocity, yaw_rate, state.position, now_s)
         self.limited += result.limited
@@ -68,7 +75,7 @@ class MotionCommands:
         self, velocity: tuple[float, float], yaw_rate: float, z: float, age_s: float | None, now_s: float
     ) -> int:
         """Send a hover command (m/s, body; rad/s; m). Raises CommandRefused."""
-        state = self._ready((*velocity, yaw_rate, z), age_s)
+        state = self._ready((*velocity, yaw_rate, z), age_s, now_s)
         self.carrot.drop()
         result = limit_hover(velocity, yaw_rate, z, state.yaw, state.position, self.guard, now_s)
         self.limited += result.limited
@@ -76,7 +83,7 @@ class MotionCommands:
 
     def position(self, goal: Vector, yaw: float, age_s: float | None, now_s: float) -> int:
         """Send the next setpoint on the way to a position (m, rad). Raises CommandRefused."""
-        state = self._ready((*goal, yaw), age_s)
+        state = self._ready((*goal, yaw), age_s, now_s)
         try:
             check_position(goal, yaw, self.limits)
         except CommandRefused:
@@ -91,7 +98,8 @@ class MotionCommands:
         self.guard.restart()
         self.carrot.drop()
 
-    def _ready(self, values: tuple[float, ...], age_s: float | None) -> DroneState:
+    def _ready(self, values: tuple[float, ...], age_s: float | None, now_s: float) -> DroneState:
+        new_stream = self._gate.arrived(now_s, self.phases.landings)
         try:
             require_finite(values)
             require_fresh(age_s, self.limits)
@@ -103,6 +111,8 @@ class MotionCommands:
             raise NotFlying(self._no_state())
         if not self.phases.takes_commands:
             raise NotFlying(f"no commands are taken: {self.phases.fault or self.phases.phase.value}")
+        if not new_stream:
+            raise NotFlying(f"these commands began before the landing: pause for {PAUSE_S:g} s")
         return state
 
     def _commanded(self, crc: int, now_s: float) -> int:
