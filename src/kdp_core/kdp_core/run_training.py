@@ -106,7 +106,9 @@ def run_training(config: RunConfig, plain: dict[str, Any]) -> Path:
     start = time.monotonic()
     prepared, task = _data(config, display)
     neighbourhood = _neighbourhood(prepared, config, display) if config.train.method == "kdp" else None
-    trainer = Trainer(prepared.batch, prepared.spec, config.train, config.out, neighbourhood)
+    trainer = Trainer(
+        prepared.batch, prepared.spec, config.train, config.out, neighbourhood, prepared.data_hash
+    )
     if trainer.resume():
         display.console.print(f"going on from step {trainer.step} of {trainer.path}")
     with display.phase("generator", config.train.steps) as update:

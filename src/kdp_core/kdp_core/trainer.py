@@ -44,6 +44,13 @@ class Progress:
 
 
 Report = Callable[[Progress], None]
+COMPARED = {
+    "config": "another config",
+    "contract": "another contract",
+    "windows": "another number of windows",
+    "data_sha256": "other data (data_sha256 differs)",
+}
+"""What of a checkpoint's header must agree to go on, and how a difference is called."""
 
 
 class Trainer:
@@ -59,8 +66,14 @@ class Trainer:
         config: TrainConfig,
         out: Path,
         neighbourhood: Neighbourhood | None,
+        data_hash: str = "",
     ) -> None:
-        self.config, self.spec, self.out = config, spec, out
+        """Start a run.
+
+        ``data_hash`` is the SHA-256 of the data set that the provenance names: a checkpoint of other data is
+        refused.
+        """
+        self.config, self.spec, self.out, self.data_hash = config, spec, out, data_hash
         self.path = out / checkpoint.NAME
         torch.manual_seed(config.seed)
         self.rng = torch.Generator().manual_seed(config.seed)
@@ -99,11 +112,11 @@ class Trainer:
             return False
         header = checkpoint.read_header(self.path)
         mine = self._header()
-        for name in ("config", "contract", "windows"):
+        for name, words in COMPARED.items():
+            if name == "data_sha256" and name not in header:
+                continue  # written before checkpoints said what data they are of
             if header.get(name) != mine[name]:
-                raise DataError(
-                    f"{self.path}: was written with another {name}; choose another --out or delete it"
-                )
+                raise DataError(f"{self.path}: was written with {words}; choose another --out or delete it")
         modules = {"model": self.model, "average": self.average}
         self.step = int(
             checkpoint.load_checkpoint(self.path, modules, {"generator_optimiser": self.optimiser}, self.rng)[
@@ -117,6 +130,7 @@ class Trainer:
             "config": _plain(_settings_of_weights(self.config)),
             "contract": self.spec.contract_hash(),
             "windows": len(self.data),
+            "data_sha256": self.data_hash,
             "step": self.step,
         }
 

@@ -66,8 +66,24 @@ def test_another_runs_checkpoint_is_refused(
     assert "\n" not in str(caught.value) and str(tmp_path) in str(caught.value)
     with pytest.raises(DataError, match="another contract"):
         trainer_of(small_batch, fitted_spec.model_copy(update={"name": "x"}), TINY, tmp_path).resume()
-    with pytest.raises(DataError, match="another windows"):
+    with pytest.raises(DataError, match="another number of windows"):
         trainer_of(small_batch.take(np.arange(30)), fitted_spec, TINY, tmp_path).resume()
+
+
+def test_a_checkpoint_of_other_data_is_refused(
+    tmp_path: Path, fitted_spec: Spec, small_batch: WindowBatch
+) -> None:
+    """As many windows of the same shape under the same name: only their hash tells them apart."""
+    hood = trainer_of(small_batch, fitted_spec, TINY, tmp_path).neighbourhood
+
+    def trainer(data_hash: str) -> Trainer:
+        return Trainer(small_batch, fitted_spec, TINY, tmp_path, hood, data_hash)
+
+    trainer("a" * 64).run(until=1)
+    assert trainer("a" * 64).resume()
+    with pytest.raises(DataError, match=r"other data \(data_sha256 differs\)") as caught:
+        trainer("b" * 64).resume()
+    assert "\n" not in str(caught.value) and str(tmp_path) in str(caught.value)
 
 
 def test_learning_rate_is_warm_up_and_half_a_cosine() -> None:
