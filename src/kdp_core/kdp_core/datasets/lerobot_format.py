@@ -8,8 +8,10 @@ Source: lerobot 0.4.4 and 0.6.1, ``lerobot.datasets`` (https://github.com/huggin
 
 from __future__ import annotations
 
+import re
+import string
 from dataclasses import dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 import numpy as np
@@ -96,12 +98,8 @@ def load_info(root: Path) -> Info:
     if isinstance(total, bool) or not isinstance(total, int) or total < 1:
         raise DataError(f"{path}: total_episodes is {total!r}, expected at least 1")
     data_path = content.get("data_path")
-    try:
-        str(data_path).format(chunk_index=0, file_index=0)
-    except (KeyError, IndexError, ValueError):
-        data_path = None
-    if not isinstance(data_path, str):
-        raise DataError(f"{path}: data_path is {content.get('data_path')!r}, expected {DATA_PATH!r}")
+    if not isinstance(data_path, str) or not _is_pattern(data_path):
+        raise DataError(f"{path}: data_path is {data_path!r:.80}, expected {DATA_PATH!r}")
     features = content.get("features")
     if not isinstance(features, dict):
         raise DataError(f"{path}: features is {type(features).__name__}, expected an object")
@@ -115,6 +113,21 @@ def load_info(root: Path) -> Info:
                 "expected numbers in one dimension"
             )
     return Info(content, float(fps), parsed, data_path, total)
+
+
+def _is_pattern(text: str) -> bool:
+    """Whether text is a relative path inside the data set with nothing but the two numbers to fill in."""
+    try:
+        fields = list(string.Formatter().parse(text))
+    except ValueError:
+        return False
+    for _, name, spec, conversion in fields:
+        if name is not None and (name not in ("chunk_index", "file_index") or conversion):
+            return False
+        if spec and not re.fullmatch(r"0?\d?d", spec):
+            return False
+    parts = PurePosixPath(text).parts
+    return bool(parts) and not text.startswith("/") and ".." not in parts and "\0" not in text
 
 
 def _require_version(version: Any, root: Path) -> None:

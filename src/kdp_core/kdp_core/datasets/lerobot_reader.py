@@ -100,15 +100,22 @@ class LeRobotEpisodes(Episodes):
         rows: list[dict[str, Any]] = []
         for path in paths:
             table = read_table(path, (*_INDEX_COLUMNS, "kdp/reset"), _INDEX_COLUMNS)
-            rows += table.to_pylist()
+            for row in table.to_pylist():
+                for name in _INDEX_COLUMNS:
+                    if type(row[name]) is not int or row[name] < 0:
+                        raise DataError(
+                            f"{path}: {name} is {row[name]!r:.80}, expected a whole number from 0"
+                        )
+                rows.append(row)
         rows.sort(key=lambda row: row["episode_index"])
-        if [row["episode_index"] for row in rows] != list(range(self.info.total_episodes)):
+        total = self.info.total_episodes
+        if len(rows) != total or [row["episode_index"] for row in rows] != list(range(total)):
             raise DataError(
                 f"{folder}: lists {len(rows)} episodes, expected 0 to {self.info.total_episodes - 1} "
                 "as in meta/info.json"
             )
         for row in rows:
-            if not isinstance(row["length"], int) or row["length"] < 1:
+            if row["length"] < 1:
                 raise DataError(
                     f"{folder}: episode {row['episode_index']} has length {row['length']}, expected 1 or more"
                 )
@@ -196,6 +203,6 @@ def _reset(text: Any, where: str) -> tuple[dict[str, Any], int | None]:
     try:
         content = json.loads(text)
         options, seed = content["options"], content["seed"]
-    except (TypeError, ValueError, KeyError):
+        return {name: np.array(v) if isinstance(v, list) else v for name, v in options.items()}, seed
+    except (AttributeError, TypeError, ValueError, KeyError, RecursionError):
         raise DataError(f"{where}: kdp/reset is not the JSON that was written") from None
-    return {name: np.array(v) if isinstance(v, list) else v for name, v in options.items()}, seed

@@ -29,7 +29,7 @@ def read_table(path: Path, columns: Sequence[str] | None = None, required: Seque
                 if name not in present:
                     raise DataError(f"{path}: column '{name}' is missing (found: {', '.join(present)})")
             return file.read(None if columns is None else [name for name in columns if name in present])
-    except (OSError, pa.ArrowException) as cause:
+    except (OSError, pa.ArrowException, UnicodeDecodeError) as cause:
         line = " ".join(str(cause).split())[:160]
         raise DataError(f"{path}: cannot be read, truncated or not a Parquet file: {line}") from None
 

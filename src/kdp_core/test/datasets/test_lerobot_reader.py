@@ -1,5 +1,6 @@
 """LeRobotDatasets that are broken, of another version or of others' making."""
 
+import contextlib
 import json
 from collections.abc import Callable
 from pathlib import Path
@@ -58,6 +59,11 @@ def with_item(index: int, item: object) -> Callable[[list], list]:
     return lambda rows: [*rows[:index], item, *rows[index + 1 :]]
 
 
+def like(value: object, rows: list) -> list:
+    """The rows in the type of a value, as a column has one type."""
+    return rows if value is None else [type(value)(row) for row in rows]
+
+
 def everything(arm: Path) -> None:
     for _ in open_episodes(arm):
         pass
@@ -108,6 +114,56 @@ BROKEN: dict[str, tuple[Callable[[Path], object], str]] = {
     "strange data_path": (
         lambda arm: edit_info(arm, lambda i: i.update(data_path="data/{episode}.parquet")),
         "data_path is 'data/{episode}.parquet', expected",
+    ),
+    **{
+        f"data_path {text[:40]}": (
+            lambda arm, text=text: edit_info(arm, lambda i: i.update(data_path=text)),
+            r"info.json: data_path is .*, expected 'data/chunk-\{chunk_index:03d\}/file",
+        )
+        for text in (
+            "{chunk_index.foo}",
+            "{chunk_index[0]}",
+            "{chunk_index:>999999999999}",
+            "{chunk_index:999999999999d}",
+            "{chunk_index:{file_index}}",
+            "{chunk_index!r}",
+            "{}",
+            "{",
+            "../../{chunk_index}.parquet",
+            "/dev/zero",
+            "data/\0",
+            "",
+        )
+    },
+    **{
+        f"{total:g} episodes said": (
+            lambda arm, total=total: edit_info(arm, lambda i: i.update(total_episodes=total)),
+            f"lists 3 episodes, expected 0 to {total - 1}",
+        )
+        for total in (10**9, 10**30)
+    },
+    **{
+        f"{name} is {value}": (
+            lambda arm, name=name, value=value: edit_table(
+                arm / EPISODES, replaced(name, lambda rows: with_item(1, value)(like(value, rows)))
+            ),
+            f"{EPISODES}: {name} is .*, expected a whole number from 0",
+        )
+        for name, value in (
+            ("episode_index", None),
+            ("episode_index", 1.5),
+            ("data/chunk_index", None),
+            ("data/chunk_index", -1),
+            ("data/file_index", 0.5),
+            ("length", "6"),
+            ("length", True),
+        )
+    },
+    "options that are a list": (
+        lambda arm: edit_table(
+            arm / EPISODES, replaced("kdp/reset", with_item(0, '{"options": [1], "seed": 0}'))
+        ),
+        "kdp/reset is not the JSON",
     ),
     "truncated data": (
         lambda arm: (arm / DATA).write_bytes((arm / DATA).read_bytes()[:-60]),
@@ -252,3 +308,16 @@ def test_options_of_lerobot_sets_are_refused_elsewhere(tmp_path: Path) -> None:
         open_episodes(tmp_path, data_unit="deg")
     with pytest.raises(DataError, match=r"no data set, expected .*meta/info.json \(LeRobotDataset v3.0\)"):
         open_episodes(tmp_path)
+
+
+@pytest.mark.parametrize("name", [DATA, EPISODES, "meta/tasks.parquet"])
+def test_flipped_bits_are_one_clear_line_or_harmless(arm: Path, name: str) -> None:
+    """A flipped bit in a column's name made pyarrow raise UnicodeDecodeError."""
+    whole = (arm / name).read_bytes()
+    at = whole.rindex(b"index")  # the schema's names are near the end
+    for bit in range(8):
+        damaged = bytearray(whole)
+        damaged[at] ^= 1 << bit
+        (arm / name).write_bytes(bytes(damaged))
+        with contextlib.suppress(DataError):
+            everything(arm)
