@@ -103,6 +103,7 @@ class Controller:
         self._noise: np.ndarray | None = None
         self._path: np.ndarray | None = None
         self._age = 0
+        self._planned_s: float | None = None
         self._plan: Plan | None = None
         self._next_noise: np.ndarray | None = None
 
@@ -111,9 +112,15 @@ class Controller:
         if self._next_noise is None:
             self._next_noise = self._draw()
 
-    def step(self, inputs: Inputs) -> Decision:
-        """One control cycle. Raises InputError on a missing, misshapen or non-finite input."""
+    def step(self, inputs: Inputs, now_s: float | None = None) -> Decision:
+        """One control cycle. Raises InputError on a missing, misshapen or non-finite input.
+
+        ``now_s``: any steady clock. Where cycles are late or fall out it tells how old the last plan is;
+        without it every call counts as one cycle.
+        """
         check_inputs(self.spec, inputs)
+        if now_s is not None and self._plan is not None and self._planned_s is not None:
+            self._age = max(1, round((now_s - self._planned_s) * self.spec.rate_hz))
         if self._plan is not None and self._age < self.options.chunk * self.spec.stride:
             return self._continue(inputs)
         state, context = self.task.encode(inputs)
@@ -134,7 +141,7 @@ class Controller:
         window = plan.windows[plan.index]
         self._noise = plan.noise[plan.index]
         self._path = self.task.paths(window[None], inputs)[0]
-        self._plan, self._age = plan, 1
+        self._plan, self._age, self._planned_s = plan, 1, now_s
         return Decision(self._limit(self._execute(window, 0)), False, "", plan, self._path, True)
 
     def paths(self, plan: Plan, inputs: Inputs) -> np.ndarray:

@@ -137,6 +137,21 @@ def test_the_task_says_how_much_noise_is_kept_unless_the_options_do(
     assert (source.noise[1] == source.noise[0][0]).all(axis=1).sum() == kept
 
 
+def test_the_clock_tells_how_old_a_plan_is_where_cycles_fall_out() -> None:
+    """Ten rows of 0.1 s; at 50 Hz five cycles are a row, and 0.3 s without a call are three rows."""
+    source = Source(repeated(straight((0.5, 0, 0))))
+    controller = Controller(
+        source, FlightTask(), ControllerOptions(candidates=2, chunk=10, ranking="learned")
+    )
+    now = 100.0
+    rows = []
+    for wait in (0.0, 0.02, 0.3, 0.0201, 0.5):
+        now += wait
+        rows.append(round(float(controller.step(inputs(), now).action[0]) / 0.01))
+    assert rows == [0, 0, 3, 3, 8] and len(source.noise) == 1
+    assert controller.step(inputs(), now + 0.3).replanned
+
+
 def test_without_warm_start_noise_is_fresh() -> None:
     source = Source(repeated(straight((0.5, 0, 0))))
     controller = Controller(source, FlightTask(), ControllerOptions(candidates=4, warm_start=0.0, seed=1))

@@ -6,6 +6,8 @@ from functools import partial
 from typing import Any
 
 import numpy as np
+from kdp_msgs.msg import RobotStatus
+from rclpy.qos import qos_profile_sensor_data
 
 from kdp_core.exceptions import InputError
 from kdp_planner_ros.goal import Goal, GoalCode, GoalKeeper, GoalResult
@@ -16,6 +18,7 @@ from kdp_planner_ros.parameters import Settings
 from kdp_planner_ros.rate import RateLimit
 from kdp_planner_ros.statistics import CycleStatistics
 
+FARTHEST_GOAL_M = 1000.0  # beyond this a coordinate is a mistake
 FIRST_STATE_S = 5.0  # patience with the very first state: two fresh processes may need long to meet
 
 
@@ -39,6 +42,7 @@ class ControlLoop:
         self._hold_until_ns = 0
         self._hold_action: np.ndarray | None = None  # the same while it holds: the state creeps
         self._last_goal: np.ndarray | None = None
+        self._robot_moves = False  # whether the driver said that it executes commands
         topics = topics_of(controller.spec.inputs)
         goal = goal_topic(topics, controller.spec.name)
         self._goal_reader = goal.readers["goal"]
@@ -48,7 +52,8 @@ class ControlLoop:
         )
         self.apply(settings)
         self._subscriptions = [
-            node.create_subscription(goal.message_class, goal.topic, self._on_goal, NEWEST)
+            node.create_subscription(goal.message_class, goal.topic, self._on_goal, NEWEST),
+            node.create_subscription(RobotStatus, "status", self._on_robot, qos_profile_sensor_data),
         ]
         for topic in topics:
             if topic is goal:
@@ -93,6 +98,8 @@ class ControlLoop:
         position = self._goal_reader.read(msg)
         if not np.isfinite(position).all():
             raise InputError("goal is not finite")
+        if np.abs(position).max() > FARTHEST_GOAL_M:
+            raise InputError(f"goal {position.tolist()}: expected within {FARTHEST_GOAL_M:g} m")
         if position[2] == 0.0:  # RViz's 2D goals
             position[2] = self._settings.goal_z
         return position
@@ -118,7 +125,18 @@ class ControlLoop:
         self.controller.reset()
         self._last_goal = position
         self._node.get_logger().info(f"goal {np.round(position, 2).tolist()}")
+        commands = self.outputs.command_writer.topic
+        if self._node.count_publishers(commands) > 1:
+            self._node.get_logger().error(f"another node publishes on {commands}, too: two take turns")
         return goal
+
+    def _on_robot(self, msg: RobotStatus) -> None:
+        """End the goal when the driver stops executing commands, or the robot would go on with it later."""
+        stopped = self._robot_moves and not msg.can_move
+        self._robot_moves = msg.can_move
+        if stopped:
+            reason = f"the robot takes no commands any more: {msg.fault or msg.message or 'see its status'}"
+            self._ended(self.goals.end(GoalCode.STATE_LOST, reason, time.monotonic_ns()))
 
     def _on_goal(self, msg: Any) -> None:
         try:
@@ -157,6 +175,8 @@ class ControlLoop:
     def _block(self, reason: str) -> None:
         if reason and reason != self.blocked:
             self._node.get_logger().warning(f"no command: {reason}")
+        elif self.blocked and not reason:
+            self._node.get_logger().info("ready: all inputs are there")
         self.blocked = reason
 
     def _lost(self) -> str:
@@ -218,7 +238,7 @@ class ControlLoop:
             self._hold(stamp)
             return
         start = time.monotonic_ns()
-        decision = self.controller.step(inputs)
+        decision = self.controller.step(inputs, received * 1e-9)
         end = time.monotonic_ns()
         published = outputs.command(decision.action, stamp)
         if not decision.replanned:  # another row of the last plan

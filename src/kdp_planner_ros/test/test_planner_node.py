@@ -1,11 +1,14 @@
 """The planner node against a probe that plays driver."""
 
+import time
+
 import numpy as np
 import pytest
-from kdp_msgs.msg import Plan
+from kdp_msgs.msg import Plan, RobotStatus
 from rclpy.exceptions import InvalidParameterValueException
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
+from rclpy.qos import qos_profile_sensor_data
 from visualization_msgs.msg import MarkerArray
 
 from kdp_planner_ros import control_loop
@@ -84,6 +87,34 @@ def test_a_goal_in_a_foreign_frame_is_refused(flight):
     assert flight.commands == []
 
 
+def test_a_goal_from_beyond_the_horizon_is_refused(flight):
+    flight.send_goal((1e20, 0.0, 1.0))
+    assert flight.planner.loop.goals.current is None
+
+
+def test_a_goal_ends_when_the_robot_stops_taking_commands(make_flight):
+    """A battery landing, say: the robot must not fly on to the old goal when it is armed again."""
+    flight = make_flight()
+    status = flight.probe.create_publisher(RobotStatus, "status", qos_profile_sensor_data)
+    assert flight.spin(lambda: status.get_subscription_count() > 0)
+    flight.send_obstacles()
+    flight.send_goal()
+    status.publish(RobotStatus(can_move=False))  # still taking off: the goal waits
+    flight.wait(0.1)
+    flight.send_odom()
+    status.publish(RobotStatus(can_move=True))
+    flight.wait(0.1)
+    flight.send_odom()
+    assert flight.planner.loop.goals.current is not None and len(flight.commands) == 2
+    status.publish(RobotStatus(can_move=False, fault="low_battery"))
+    assert flight.spin(lambda: flight.planner.loop.goals.current is None)
+    assert "low_battery" in flight.planner.loop.goals.last_result.reason
+    status.publish(RobotStatus(can_move=True))
+    flight.wait(0.1)
+    flight.send_states(3)
+    assert len(flight.commands) == 2  # neither the old goal nor holding
+
+
 def test_z_zero_becomes_goal_z(make_flight):
     flight = make_flight(goal_z=0.7)
     flight.send_goal((5.0, 1.0, 0.0))
@@ -156,10 +187,13 @@ def test_a_chunk_is_executed_before_the_next_plan(make_flight):
     flight = make_flight(chunk=2)
     flight.send_obstacles()
     flight.send_goal()
+    began = time.monotonic()
     flight.send_states(21)
-    assert flight.spin(lambda: len(flight.timing) == 3)  # 2 rows of 5 cycles each, then anew
+    seconds = time.monotonic() - began
+    plans = flight.planner.loop.goals.current.plans
+    assert flight.spin(lambda: len(flight.timing) == plans)
     assert len(flight.commands) == 21
-    assert flight.planner.loop.goals.current.plans == 3
+    assert 2 <= plans <= 1 + seconds / 0.19  # 2 rows of 0.1 s each, to the nearest cycle, then anew
 
 
 def test_the_rate_is_capped(make_flight):

@@ -29,7 +29,7 @@ class ExpertController:
     def prepare(self):
         pass
 
-    def step(self, inputs):
+    def step(self, inputs, now_s=None):
         joints, cube = inputs["joints"], inputs["cubes"][0]
         if self._expert is None:
             self._expert = TabletopExpert(draw_variant(joints, cube, np.random.default_rng(0)))
