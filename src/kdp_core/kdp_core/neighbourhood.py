@@ -15,7 +15,8 @@ class Neighbourhood:
     """Nearest windows of every anchor: index (A, k) and log weights log w_ij = -d / tau_kappa, normalised.
 
     ``scenes`` (N,) limits the search to windows of the same scene (world): windows of another world share no
-    obstacles and are far in any sensible key, and the search stays small.
+    obstacles and are far in any sensible key, and the search stays small. At most one window of each group is
+    a neighbour, so k is no larger than the groups (of a scene) are many.
     """
 
     def __init__(
@@ -28,6 +29,7 @@ class Neighbourhood:
         progress: Callable[[float], None] | None = None,
     ) -> None:
         n = len(keys)
+        k = min(k, _most_groups(group, scenes))
         index = np.full((n, k), -1, np.int64)
         distance = np.full((n, k), np.inf, np.float32)
         if scenes is None:
@@ -50,6 +52,14 @@ class Neighbourhood:
         """Draw n anchors: their rows (n,), neighbours (n, k) and log weights (n, k)."""
         anchors = torch.randint(len(self.keys), (n,), generator=generator)
         return anchors, self.index[anchors], self.log_weights[anchors]
+
+
+def _most_groups(group: np.ndarray, scenes: np.ndarray | None) -> int:
+    """Number of groups, or of the groups of the scene that has most of them."""
+    if scenes is None:
+        return len(np.unique(group))
+    pairs = np.unique(np.stack([scenes, group], axis=1), axis=0)
+    return int(np.unique(pairs[:, 0], return_counts=True)[1].max())
 
 
 def _nearest_in_scene(

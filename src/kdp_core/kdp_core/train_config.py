@@ -11,7 +11,7 @@ from kdp_core.baselines.diffuser_config import DiffuserConfig
 from kdp_core.drift import KdpOptions
 from kdp_core.exceptions import ConfigError
 from kdp_core.generator import NetworkSize
-from kdp_core.ranges import at_least, positive
+from kdp_core.ranges import a_seed, at_least, positive, within
 from kdp_core.scorer import ScorerConfig
 
 FieldName = Literal["joint", "kdp", "energy", "mean"]
@@ -69,9 +69,11 @@ class TrainConfig:
     """Steps between checkpoints."""
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "steps", "conditions", "samples", "neighbours", "checkpoint_every", prefix="train.")
+        at_least(self, 1, "steps", "conditions", "samples", "checkpoint_every", prefix="train.")
+        within(self, 1, 4096, "neighbours", prefix="train.")
         at_least(self, 0, "warmup", "components", "beta", "weight_decay", prefix="train.")
-        at_least(self, 0, "condition_noise", "seed", prefix="train.")
+        at_least(self, 0, "condition_noise", prefix="train.")
+        a_seed(self, prefix="train.")
         positive(self, "learning_rate", "key_temperature", "action_weight", "clip", prefix="train.")
         if self.method == "kdp" and self.field in ("joint", "energy") and self.samples < 2:
             raise ConfigError(

@@ -52,3 +52,15 @@ def test_draw_gives_rows_of_the_anchors() -> None:
     assert len(set(anchors.tolist())) > 25
     assert torch.equal(index, hood.index[anchors]) and torch.equal(log_weights, hood.log_weights[anchors])
     assert torch.equal(index[:, 0], anchors)
+
+
+@pytest.mark.parametrize("with_scenes", [True, False])
+def test_more_neighbours_than_there_are_episodes_cost_nothing(with_scenes: bool) -> None:
+    """Rows as long as was asked for filled the memory, or every step, with padding."""
+    keys = np.random.default_rng(0).normal(size=(60, 2)).astype(np.float32)
+    group = np.arange(60) // 5
+    scene = group % 3 if with_scenes else None
+    groups = 4 if with_scenes else 12
+    found, enough = (Neighbourhood(keys, group, scene, k, TAU) for k in (10**9, groups))
+    assert found.index.shape == (60, groups)
+    assert torch.equal(found.index, enough.index) and torch.equal(found.log_weights, enough.log_weights)

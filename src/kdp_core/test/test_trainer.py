@@ -170,6 +170,7 @@ def test_joint_learns_both_modes_and_mean_their_mean(tmp_path: Path) -> None:
     [
         ({"steps": 0}, "train.steps must be at least 1, got 0"),
         ({"samples": 1}, "train.samples must be at least 2 for field 'joint'"),
+        ({"neighbours": 100_000}, "train.neighbours must be 1 to 4096, got 100000"),
         ({"ema": 1.0}, r"train.ema must be in \[0, 1\)"),
         ({"learning_rate": float("nan")}, "train.learning_rate must be greater than 0, got nan"),
         ({"temperatures": ()}, "train.temperatures must be"),

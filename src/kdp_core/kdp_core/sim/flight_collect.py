@@ -13,7 +13,7 @@ import numpy as np
 
 from kdp_core.datasets.episodes import Episode
 from kdp_core.exceptions import ConfigError
-from kdp_core.ranges import at_least, within
+from kdp_core.ranges import SEED_STEP, at_least, collection_seed, within
 from kdp_core.sim.arena import Arena
 from kdp_core.sim.crazyflie import Crazyflie
 from kdp_core.sim.flight_expert import ExpertOptions, FlightExpert
@@ -52,7 +52,8 @@ class CollectOptions:
 
     def __post_init__(self) -> None:
         at_least(self, 1, "worlds", "states", "branches", "rows", prefix="collect.")
-        at_least(self, 0, "position_noise", "velocity_noise", "gust", "seed", prefix="collect.")
+        at_least(self, 0, "position_noise", "velocity_noise", "gust", prefix="collect.")
+        collection_seed(self, "worlds", prefix="collect.")
         within(self, 0, 1, "free_states", prefix="collect.")
         if not 0 <= self.poles[0] <= self.poles[1] <= MAX_POLES:
             raise ConfigError(
@@ -68,7 +69,7 @@ def collect_worlds(options: CollectOptions, first: int, count: int) -> Iterator[
     left out.
     """
     rng = np.random.default_rng([options.seed, first])
-    seeds = [options.seed * 1_000_003 + world for world in range(first, first + count)]
+    seeds = [options.seed * SEED_STEP + world for world in range(first, first + count)]
     arenas = [Arena.random(seed, int(rng.integers(options.poles[0], options.poles[1] + 1))) for seed in seeds]
     expert = FlightExpert(arenas, options.branches + 1, rng, options.expert)
     world, position, velocity = _states(arenas, expert, options, rng)

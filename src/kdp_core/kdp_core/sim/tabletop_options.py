@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
-from kdp_core.ranges import at_least, within
+from kdp_core.ranges import at_least, collection_seed, within
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,8 @@ class TabletopCollectOptions:
     """Scenes are seeded seed * 1000003 + episode."""
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "episodes", prefix="collect.")
-        at_least(self, 0, "disturbance", "push", "slip", "move", "hold_s", "seed", prefix="collect.")
-        within(self, 0, 1, "other", prefix="collect.")
-        within(self, 1, 100, "limit_s", prefix="collect.")
+        at_least(self, 1, "episodes", prefix="demonstrations.")
+        at_least(self, 0, "disturbance", "push", "slip", "move", "hold_s", prefix="demonstrations.")
+        collection_seed(self, "episodes", prefix="demonstrations.")
+        within(self, 0, 1, "other", prefix="demonstrations.")
+        within(self, 1, 100, "limit_s", prefix="demonstrations.")

@@ -93,7 +93,7 @@ def test_a_world_without_a_usable_state_gives_no_flights(monkeypatch: pytest.Mon
         ({"poles": (0, 25)}, "collect.poles must be .* 0 to 24"),
         ({"free_states": 1.5}, "collect.free_states must be 0 to 1"),
         ({"gust": float("nan")}, "collect.gust must be at least 0, got nan"),
-        ({"seed": -1}, "collect.seed must be at least 0"),
+        ({"seed": -1}, "collect.seed must be 0 to 498"),
     ],
 )
 def test_impossible_options(change: dict, words: str) -> None:

@@ -94,9 +94,9 @@ def test_stored_data_do_not_depend_on_processes(
 @pytest.mark.parametrize(
     ("change", "words"),
     [
-        ({"episodes": 0}, "collect.episodes"),
-        ({"other": 1.5}, "collect.other"),
-        ({"push": -1.0}, "collect.push"),
+        ({"episodes": 0}, "demonstrations.episodes"),
+        ({"other": 1.5}, "demonstrations.other"),
+        ({"push": -1.0}, "demonstrations.push"),
     ],
 )
 def test_impossible_options(change: dict, words: str) -> None:
