@@ -27,6 +27,7 @@ from kdp_crazyflie_bringup.graph import CONTROL_PORT, CRTP_PORT, SHIPPED
 from kdp_crazyflie_bringup.plot import Picture, save_flights
 from kdp_crazyflie_bringup.report import flight_row, summarise_flights
 from kdp_crazyflie_bringup.scoring import FlightResult
+from kdp_planner_ros.figures import busy_line
 from kdp_planner_ros.latency_report import write_atomically
 from kdp_planner_ros.machine import machine, versions
 
@@ -99,7 +100,7 @@ def progress_line(flight: int, flights: int, seed: int, seconds: float, progress
 def results_table(results: list[FlightResult]) -> Table:
     """One row per flight."""
     table = Table(title="Simulated Crazyflie, scored from the simulator's truth")
-    latency = "p50 / p99, ms"
+    latency = "p50/p99, ms"
     for name in (
         "flight",
         "world",
@@ -221,6 +222,8 @@ def main(argv: list[str] | None = None) -> int:
         )
         return 1
     console.print(results_table(results))
+    if busy := busy_line(summarise_flights(results)):
+        console.print(busy, style="yellow", soft_wrap=True)
     console.print(f"report  {path}\npicture {options.out / 'flight.png'}", soft_wrap=True)
     return 0 if all(result.success for result in results) else 1
 
@@ -228,7 +231,7 @@ def main(argv: list[str] | None = None) -> int:
 def _pair(quantiles: dict[str, Any]) -> str:
     if not quantiles["n"]:
         return "-"
-    return f"{quantiles['p50']:.2f} / {quantiles['p99']:.2f}"
+    return f"{quantiles['p50']:.1f}/{quantiles['p99']:.1f}"
 
 
 if __name__ == "__main__":

@@ -22,6 +22,7 @@ from rich.text import Text
 
 from kdp_core.exceptions import ConfigError, KdpError
 from kdp_core.shipped import shipped_artifact
+from kdp_planner_ros.figures import busy_line
 from kdp_planner_ros.latency_report import write_atomically
 from kdp_planner_ros.machine import machine, versions
 from kdp_so100_bringup.arm_bus import BACKENDS
@@ -242,6 +243,8 @@ def main(argv: list[str] | None = None) -> int:
         )
         return 1
     console.print(results_table(results))
+    if busy := busy_line(summarise_episodes(results)):
+        console.print(busy, style="yellow", soft_wrap=True)
     console.print(f"report  {path}\npicture {options.out / 'episode.png'}", soft_wrap=True)
     return 0 if all(result.success for result in results) else 1
 
