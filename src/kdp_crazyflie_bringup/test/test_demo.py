@@ -58,7 +58,7 @@ def test_table_names_success_and_failure():
     console = Console(width=160, record=True, file=open("/dev/null", "w"))  # noqa: SIM115
     console.print(results_table([flown(), broken(2, 9002, 16, "planner ended")]))
     text = console.export_text()
-    assert "success" in text and "graph: planner ended" in text and "2.00 / 2.00" in text
+    assert "success" in text and "graph: planner ended" in text and "2.0/2.0" in text
 
 
 def test_worlds_are_fixed():
