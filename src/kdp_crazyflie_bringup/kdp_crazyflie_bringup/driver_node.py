@@ -29,7 +29,7 @@ from kdp_crazyflie_bringup.safety import CommandRefused
 from kdp_planner_ros.process import run
 from kdp_planner_ros.receipt_book import ReceiptBook
 
-UPDATE_S = 0.04
+UPDATE_S = 0.02  # half of it is how late a hover comes on average
 NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 TIMING = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
 
@@ -50,7 +50,7 @@ class CrazyflieDriver(LifecycleNode):
         self._pose = self.create_publisher(PoseStamped, "pose", NEWEST)
         self._status = self.create_publisher(RobotStatus, "status", NEWEST)
         self._timing = self.create_publisher(Timing, "driver/timing", TIMING)
-        self._rivals = RivalSearch(self)
+        self._rivals = RivalSearch(self, self._on_rival)
         self.create_subscription(VelocityWorld, "cmd_velocity_world", self._on_velocity, NEWEST)
         self.create_subscription(Hover, "cmd_hover", self._on_hover, NEWEST)
         self.create_subscription(Position, "cmd_position", self._on_position, NEWEST)
@@ -80,9 +80,8 @@ class CrazyflieDriver(LifecycleNode):
 
     def on_activate(self, state: LifecycleState) -> TransitionCallbackReturn:
         """Connect in the background, unless another driver does already. Never arms."""
-        rival = self._rivals.find(max(0.3, 2.5 / self.settings.status_rate))
-        if rival:
-            self.get_logger().error(rival)
+        if self._rivals.find(max(0.3, 2.5 / self.settings.status_rate)):
+            self.get_logger().error(self._rival_text())
             return TransitionCallbackReturn.FAILURE
         link = CrazyflieLink(self.settings.link, self._on_state, self._report)
         self.control = FlightControl(link, self.settings.limits, self.settings.timeouts, self._report)
@@ -110,6 +109,21 @@ class CrazyflieDriver(LifecycleNode):
                 self.get_logger().error("the drone was not seen to land: it may still be armed")
         # Without a state nobody knows whether it flies: then it counts as flying, too.
         control.link.close(in_flight=control.in_flight() or control.fresh_state() is None)
+
+    def _on_rival(self) -> None:
+        """Another driver was heard while this one is active: the newcomer ends and leaves the drone alone."""
+        control = self.control
+        if control is None:
+            return
+        if not self._rivals.young:
+            self.get_logger().error(self._rival_text(), throttle_duration_sec=5.0)
+            return
+        self.control = None
+        control.link.close(in_flight=True)
+        raise ConfigError(self._rival_text())
+
+    def _rival_text(self) -> str:
+        return f"another driver publishes {self._rivals.topic}: stop one, two cannot fly one drone"
 
     def stop(self) -> None:
         """Disconnect, and publish no more."""
@@ -148,6 +162,7 @@ class CrazyflieDriver(LifecycleNode):
         message.header.stamp = self.get_clock().now().to_msg()
         message.header.frame_id = self.settings.world_frame
         self._last_state = (message.state, message.fault)
+        self._rivals.own(message)
         self._publisher.put("status", lambda: self._status.publish(message))
 
     # ---- commands

@@ -3,6 +3,7 @@
 
 import sys
 import threading
+import time
 from pathlib import Path
 
 import pytest
@@ -15,7 +16,9 @@ from kdp_msgs.msg import RobotStatus
 from processes import process, simulator, wait_until
 from rclpy.context import Context
 
+from kdp_core.exceptions import ConfigError
 from kdp_crazyflie_bringup.driver_node import CrazyflieDriver
+from kdp_crazyflie_bringup.driver_rival import YOUNG_S
 from kdp_crazyflie_bringup.flight_phase import Phase
 
 
@@ -86,9 +89,32 @@ def test_a_second_driver_does_not_start_while_the_first_flies(monkeypatch):
         try:
             with process("driver_node", *arguments, env=environment):
                 wait_until(lambda: operator.state == RobotStatus.IDLE, 20.0, "connected and idle")
+                time.sleep(YOUNG_S)
                 with process("driver_node", *arguments, env=environment) as second:
                     wait_until(lambda: second.poll() is not None, 20.0, "end of the second driver")
                 assert second.returncode == 2
-                assert operator.state == RobotStatus.IDLE and not side.truth()["locked"]
+                wait_until(lambda: operator.state == RobotStatus.IDLE, 20.0, "the first goes on")
+                assert not side.truth()["locked"]
         finally:
             operator.close()
+
+
+def test_a_newcomer_that_hears_of_the_first_late_ends_and_an_old_one_stays(node):
+    link = FirmwareLink()
+    closed = []
+    link.close = lambda in_flight: closed.append(in_flight)
+    node.control, _ = make_control(link)
+    other = RobotStatus(state=RobotStatus.ACTIVE)
+    own = RobotStatus(state=RobotStatus.ACTIVE)
+    own.header.stamp.sec = 7
+    node._rivals.own(own)
+    node._rivals._on_status(own)  # its own
+    node._rivals._on_status(RobotStatus(state=RobotStatus.DISCONNECTED))  # one that is not active
+    assert node.control is not None
+    node._rivals._born_s -= 60.0
+    node._rivals._on_status(other)
+    assert node.control is not None and not closed
+    node._rivals._born_s += 60.0
+    with pytest.raises(ConfigError, match="another driver"):
+        node._rivals._on_status(other)
+    assert node.control is None and closed == [True]  # no zero thrust
