@@ -102,6 +102,7 @@ class Controller:
         self._rng = np.random.default_rng(self.options.seed)
         self._noise: np.ndarray | None = None
         self._path: np.ndarray | None = None
+        self._paths: np.ndarray | None = None  # of all candidates, where ranking has needed them
         self._age = 0
         self._planned_s: float | None = None
         self._plan: Plan | None = None
@@ -124,6 +125,7 @@ class Controller:
         if self._plan is not None and self._age < self.options.chunk * self.spec.stride:
             return self._continue(inputs)
         state, context = self.task.encode(inputs)
+        self._paths = None
         noise, self._next_noise = self._next_noise, None
         plan = select(
             self.source,
@@ -140,7 +142,8 @@ class Controller:
             )
         window = plan.windows[plan.index]
         self._noise = plan.noise[plan.index]
-        self._path = self.task.paths(window[None], inputs)[0]
+        paths = self._paths
+        self._path = self.task.paths(window[None], inputs)[0] if paths is None else paths[plan.index]
         self._plan, self._age, self._planned_s = plan, 1, now_s
         return Decision(self._limit(self._execute(window, 0)), False, "", plan, self._path, True)
 
@@ -185,7 +188,7 @@ class Controller:
         progress_weight = 1.0 if self.options.ranking == "task" else self.options.progress_weight
         if self.options.stay == 0 or self._path is None or self.spec.horizon == 1:
             return self.task.costs(windows, inputs, progress_weight)
-        paths = self.task.paths(windows, inputs)
+        self._paths = paths = self.task.paths(windows, inputs)
         cost, valid = self.task.costs(windows, inputs, progress_weight, paths)
         left = paths[:, :-1] - self._advanced(self._path)
         left *= left
