@@ -19,6 +19,7 @@ from kdp_planner_ros.rate import RateLimit
 from kdp_planner_ros.statistics import CycleStatistics
 
 FARTHEST_GOAL_M = 1000.0  # beyond this a coordinate is a mistake
+STOPPED_S = 2.0  # a robot that stops for longer, to land say, must not go on to the old goal afterwards
 FIRST_STATE_S = 5.0  # patience with the very first state: two fresh processes may need long to meet
 
 
@@ -43,6 +44,8 @@ class ControlLoop:
         self._hold_action: np.ndarray | None = None  # the same while it holds: the state creeps
         self._last_goal: np.ndarray | None = None
         self._robot_moves = False  # whether the driver said that it executes commands
+        self._stopped_ns = 0  # since when it does not any more, 0: it does, or never did
+        self._stopped_why = ""
         topics = topics_of(controller.spec.inputs)
         goal = goal_topic(topics, controller.spec.name)
         self._goal_reader = goal.readers["goal"]
@@ -113,6 +116,7 @@ class ControlLoop:
     ) -> Goal:
         """Pursue `position` (3,) m from now on; zeros mean the parameters' tolerance and timeout."""
         settings = self._settings
+        self._stopped_ns = 0
         goal = Goal(
             position=position,
             tolerance=tolerance or settings.goal_tolerance,
@@ -131,12 +135,13 @@ class ControlLoop:
         return goal
 
     def _on_robot(self, msg: RobotStatus) -> None:
-        """End the goal when the driver stops executing commands, or the robot would go on with it later."""
-        stopped = self._robot_moves and not msg.can_move
+        """Note when the driver stops executing commands; `watch` draws the conclusion."""
+        if msg.can_move:
+            self._stopped_ns = 0
+        elif self._robot_moves:
+            self._stopped_ns = time.monotonic_ns()
+            self._stopped_why = msg.fault or msg.message or "see its status"
         self._robot_moves = msg.can_move
-        if stopped:
-            reason = f"the robot takes no commands any more: {msg.fault or msg.message or 'see its status'}"
-            self._ended(self.goals.end(GoalCode.STATE_LOST, reason, time.monotonic_ns()))
 
     def _on_goal(self, msg: Any) -> None:
         try:
@@ -264,5 +269,8 @@ class ControlLoop:
         patience_s = self._settings.state_timeout_s
         if silence_s > (patience_s if self.state_ns else max(patience_s, FIRST_STATE_S)):
             reason = f"{self.blocked or 'no state message'} for {silence_s:.2f} s"
+            self._ended(self.goals.end(GoalCode.STATE_LOST, reason, now))
+        if self._stopped_ns and now - self._stopped_ns > STOPPED_S * 1e9:
+            reason = f"the robot takes no commands any more: {self._stopped_why}"
             self._ended(self.goals.end(GoalCode.STATE_LOST, reason, now))
         self._ended(self.goals.check_timeout(now))

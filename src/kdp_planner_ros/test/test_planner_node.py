@@ -92,8 +92,9 @@ def test_a_goal_from_beyond_the_horizon_is_refused(flight):
     assert flight.planner.loop.goals.current is None
 
 
-def test_a_goal_ends_when_the_robot_stops_taking_commands(make_flight):
+def test_a_goal_ends_when_the_robot_stops_taking_commands(make_flight, monkeypatch):
     """A battery landing, say: the robot must not fly on to the old goal when it is armed again."""
+    monkeypatch.setattr(control_loop, "STOPPED_S", 1.0)
     flight = make_flight()
     status = flight.probe.create_publisher(RobotStatus, "status", qos_profile_sensor_data)
     assert flight.spin(lambda: status.get_subscription_count() > 0)
@@ -106,6 +107,11 @@ def test_a_goal_ends_when_the_robot_stops_taking_commands(make_flight):
     flight.wait(0.1)
     flight.send_odom()
     assert flight.planner.loop.goals.current is not None and len(flight.commands) == 2
+    status.publish(RobotStatus(can_move=False, fault="overload"))  # for a moment: an arm that gives way
+    flight.wait(0.1)
+    status.publish(RobotStatus(can_move=True))
+    flight.wait(1.2)
+    assert flight.planner.loop.goals.current is not None
     status.publish(RobotStatus(can_move=False, fault="low_battery"))
     assert flight.spin(lambda: flight.planner.loop.goals.current is None)
     assert "low_battery" in flight.planner.loop.goals.last_result.reason
