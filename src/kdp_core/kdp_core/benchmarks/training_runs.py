@@ -1,0 +1,84 @@
+"""Planners of a table: the settings of each method at an equal budget, and training what is missing."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, replace
+from typing import TYPE_CHECKING, Any, Literal, get_args
+
+from kdp_core.exceptions import DataError
+from kdp_core.files import load_json
+
+if TYPE_CHECKING:  # they need torch, which no worker process of an evaluation does
+    from kdp_core.baselines.diffuser_config import DiffuserConfig
+    from kdp_core.run_config import RunConfig
+    from kdp_core.train_config import TrainConfig
+
+PlannerMethod = Literal["joint", "kdp", "energy", "mean", "diffuser", "bc"]
+METHODS: tuple[PlannerMethod, ...] = get_args(PlannerMethod)
+UNIMPORTANT = ("data", "out", "artifact", "threads", "collect", "demonstrations")
+"""Fields of a run that say where things are, or change no weight."""
+
+
+def settings_of(method: PlannerMethod, train: TrainConfig, diffuser: DiffuserConfig) -> TrainConfig:
+    """``train`` for one method: equal gradient steps and windows per step for all.
+
+    Behaviour cloning is the mean field on windows of one row (the run's horizon must be 1).
+    """
+    from kdp_core.scorer import ScorerConfig
+
+    batch = train.conditions * train.samples
+    if method == "diffuser":
+        return replace(train, method="diffuser", diffuser=diffuser)
+    if method == "mean":
+        return replace(train, field="mean", conditions=batch, samples=1)
+    if method == "bc":
+        return replace(
+            train, field="mean", conditions=batch, samples=1, neighbours=1, components=0,
+            scorer=ScorerConfig(steps=20),
+        )  # fmt: skip
+    return replace(train, field=method)
+
+
+def train_missing(
+    configs: Sequence[RunConfig], collect: Callable[[], object], what: str, say: Callable[[str], None]
+) -> None:
+    """Call ``collect`` and train the planners, unless they are there; goes on from checkpoints.
+
+    Raises DataError if a planner is there that was trained in another way.
+    """
+    missing = [config for config in configs if not trained(config)]
+    if not missing:
+        return
+    from kdp_core.run_training import run_training
+
+    say(f"{what}, {len(missing)} of {len(configs)} planners to do")
+    collect()
+    for number, config in enumerate(missing):
+        say(f"{config.out} ({number + 1} of {len(missing)})")
+        run_training(config, asdict(config))
+
+
+def trained(config: RunConfig) -> bool:
+    """Whether the planner is there. Raises DataError if another configuration made it."""
+    path = config.out / "artifact" / "provenance.json"
+    if not path.exists():
+        return False
+    found = load_json(path, DataError).get("configuration")
+    if _what_matters(found) != _what_matters(asdict(config)):
+        raise DataError(f"{path}: trained with another configuration; choose another --planners or delete it")
+    return True
+
+
+def _what_matters(configuration: Any) -> Any:
+    """All but what is unimportant; a field that came later than the artifact counts as its default."""
+    from kdp_core.run_config import RunConfig
+
+    if not isinstance(configuration, dict):
+        return None
+    default = asdict(RunConfig())
+    kept = {k: v for k, v in {**default, **configuration}.items() if k not in UNIMPORTANT}
+    train = {**default["train"], **kept["train"]}
+    kept["train"] = {k: v for k, v in train.items() if k != "checkpoint_every"}
+    return json.loads(json.dumps(kept, default=str))
