@@ -45,7 +45,7 @@ class RunConfig:
     demonstrations: TabletopCollectOptions = field(default_factory=TabletopCollectOptions)
     """Data collection of tasks pick_place and stack, if no data are given."""
     mazes: MazeCollectOptions = field(default_factory=MazeCollectOptions)
-    """Data collection of tasks maze2d-*, if no data are given."""
+    """Data collection of tasks maze2d-* and routes-*, if no data are given."""
 
     def __post_init__(self) -> None:
         at_least(self, 1, "threads", "horizon")

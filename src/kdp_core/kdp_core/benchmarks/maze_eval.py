@@ -16,7 +16,7 @@ from kdp_core.planner import MAX_CANDIDATES, Plan, Planner, WindowSource, select
 from kdp_core.ranges import at_least, within
 from kdp_core.sim.maze2d import Maze2D
 from kdp_core.sim.maze2d_expert import WaypointController
-from kdp_core.sim.maze2d_layout import MAZES, MazeName, layout
+from kdp_core.sim.maze2d_layout import MAZES, ROUTES, LayoutName, layout
 from kdp_core.tasks.maze import MazeTask
 
 EPISODE_SEED_BASE = 500_000_000
@@ -36,7 +36,7 @@ class MazeEvaluationOptions:
     ranking: ``learned`` scorer, or ``task`` costs, from the layout itself. random_goal: Multi2D's goals.
     """
 
-    maze: MazeName = "umaze"
+    maze: LayoutName = "umaze"
     episodes: int = 100
     seed: int = 0
     method: Method = "planner"
@@ -51,8 +51,8 @@ class MazeEvaluationOptions:
         at_least(self, 1, "episodes", "replan_every")
         at_least(self, 0, "seed")
         within(self, 1, MAX_CANDIDATES, "candidates")
-        if self.maze not in MAZES:
-            raise ConfigError(f"maze must be one of {', '.join(MAZES)}, got {self.maze}")
+        if self.maze not in (*MAZES, *ROUTES):
+            raise ConfigError(f"maze must be one of {', '.join((*MAZES, *ROUTES))}, got {self.maze}")
 
 
 @dataclass(frozen=True)

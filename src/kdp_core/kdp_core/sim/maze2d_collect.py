@@ -18,8 +18,9 @@ from numpy.typing import NDArray
 from kdp_core.files import atomic_file
 from kdp_core.sim.maze2d import Maze2D, reward
 from kdp_core.sim.maze2d_expert import WaypointController
-from kdp_core.sim.maze2d_layout import MazeName, layout
+from kdp_core.sim.maze2d_layout import MAZES, LayoutName, layout
 from kdp_core.sim.maze2d_options import MazeCollectOptions
+from kdp_core.sim.maze2d_routes import collect_routes
 
 OPTIONS = "collect_options"
 REPORT_EVERY = 10_000
@@ -28,7 +29,7 @@ Progress = Callable[[int, int], None]
 
 
 def collect(
-    name: MazeName, options: MazeCollectOptions, progress: Progress | None = None
+    name: LayoutName, options: MazeCollectOptions, progress: Progress | None = None
 ) -> dict[str, NDArray[np.generic]]:
     """The arrays of a data set by their names in the file.
 
@@ -65,16 +66,21 @@ def collect(
 
 
 def collect_maze(
-    name: MazeName, options: MazeCollectOptions, path: Path, progress: Progress | None = None
+    name: LayoutName, options: MazeCollectOptions, path: Path, progress: Progress | None = None
 ) -> Path:
-    """Write the data set ``path`` unless it is there already, made with the same options."""
+    """Write the data set ``path`` unless it is there already, made with the same options.
+
+    Mazes with loops have journeys instead of the stream.
+    """
     made = json.dumps({"maze": name, **asdict(options)}, sort_keys=True)
     if _made_with(path) == made:
         return path
-    arrays = collect(name, options, progress)
+    by_recipe = name in MAZES
+    arrays = (collect if by_recipe else collect_routes)(name, options, progress)
+    words = "Maze2D by D4RL's recipe: waypoint controller" if by_recipe else "journeys by random routes"
     with atomic_file(path) as temporary, h5py.File(temporary, "w") as file:
         file.attrs[OPTIONS] = made
-        file.attrs["description"] = "Maze2D by D4RL's recipe: waypoint controller, sparse reward, simulated"
+        file.attrs["description"] = f"{words}, sparse reward, simulated"
         for key, array in arrays.items():
             file.create_dataset(key, data=array)
     return path

@@ -82,15 +82,26 @@ class WaypointController:
         to_x, to_y = target if solved else self._waypoints[self._next]
         if not solved and math.hypot(x - to_x, y - to_y) < REACHED_M:
             self._next = min(self._next + 1, len(self._waypoints) - 1)
-        push = (P_GAIN * (to_x - x) - vx, P_GAIN * (to_y - y) - vy)
-        return np.array([min(max(value, -1.0), 1.0) for value in push]), solved
+        return push_towards(to_x, to_y, x, y, vx, vy), solved
 
     def _plan(self, start: Cell, target: Cell) -> None:
         if target not in self._values:
             self._values[target] = q_values(self._free, target)
-        waypoints = np.array(route(self._free, self._values[target], start, target), np.float64)
-        waypoints[:-1] -= self._rng.uniform(0.0, WAYPOINT_NOISE_M, (len(waypoints) - 1, 2))
-        self._target, self._waypoints, self._next = target, waypoints.tolist(), 0
+        cells = route(self._free, self._values[target], start, target)
+        self._target, self._waypoints, self._next = target, waypoints(cells, self._rng).tolist(), 0
+
+
+def waypoints(cells: list[Cell], rng: np.random.Generator) -> NDArray[np.float64]:
+    """A waypoint (x, y) in m for each cell: with noise, but for the last."""
+    points = np.array(cells, np.float64)
+    points[:-1] -= rng.uniform(0.0, WAYPOINT_NOISE_M, (len(points) - 1, 2))
+    return points
+
+
+def push_towards(to_x: float, to_y: float, x: float, y: float, vx: float, vy: float) -> NDArray[np.float64]:
+    """The PD law: action (2,) towards a point from a position and velocity, clipped to 1."""
+    push = (P_GAIN * (to_x - x) - vx, P_GAIN * (to_y - y) - vy)
+    return np.array([min(max(value, -1.0), 1.0) for value in push])
 
 
 def _cell(position: NDArray[np.floating]) -> Cell:

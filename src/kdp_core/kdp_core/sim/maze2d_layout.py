@@ -1,4 +1,4 @@
-"""Maze2D's worlds as D4RL has them: cells, coordinates, goals, episode lengths and the score.
+"""Maze2D's worlds as D4RL has them, and mazes with loops: cells, coordinates, goals, lengths and the score.
 
 Positions are D4RL's (its joint positions): x counts rows and y columns of the layout, in m, and the centre of
 cell (i, j) lies at (i - 0.2, j - 0.2). Goals and starts are drawn around (i, j) itself, as in D4RL.
@@ -14,6 +14,10 @@ from numpy.typing import NDArray
 
 MazeName = Literal["umaze", "medium", "large"]
 MAZES: tuple[MazeName, ...] = get_args(MazeName)
+RouteName = Literal["ring", "blocks"]
+ROUTES: tuple[RouteName, ...] = get_args(RouteName)
+"""Mazes with loops: several routes lead around their blocks."""
+LayoutName = MazeName | RouteName
 CENTRE_OFFSET_M = -0.2
 """From a cell's index to its centre."""
 HALF_CELL_M = 0.5
@@ -29,15 +33,16 @@ class Layout:
 
     free: bool (rows, columns), true where the point can go. goal: cell of the single-task goal. steps: length
     of an episode. horizon: rows of a plan in the published evaluations. reference: returns of D4RL's scores
-    0 and 100.
+    0 and 100. stations: cells (N, 2) where journeys begin and end, in mazes with loops.
     """
 
-    name: MazeName
+    name: LayoutName
     free: NDArray[np.bool_]
     goal: tuple[int, int]
     steps: int
     horizon: int
     reference: tuple[float, float]
+    stations: NDArray[np.int64]
 
     @property
     def cells(self) -> NDArray[np.int64]:
@@ -62,11 +67,13 @@ class Layout:
 
 
 def _layout(
-    name: MazeName, rows: tuple[str, ...], steps: int, horizon: int, reference: tuple[float, float]
+    name: LayoutName, rows: tuple[str, ...], steps: int, horizon: int, reference: tuple[float, float]
 ) -> Layout:
     tiles = np.array([list(row) for row in rows])
-    goal = np.argwhere(tiles == "g")[0]
-    return Layout(name, tiles != "#", (int(goal[0]), int(goal[1])), steps, horizon, reference)
+    goal, stations = np.argwhere(tiles == "g")[0], np.argwhere((tiles == "o") | (tiles == "g"))
+    if name not in ROUTES:
+        stations = stations[:0]
+    return Layout(name, tiles != "#", (int(goal[0]), int(goal[1])), steps, horizon, reference, stations)
 
 
 _LAYOUTS = {
@@ -91,9 +98,15 @@ _LAYOUTS = {
         ),
         800, 384, (6.7, 273.99),
     ),
+    "ring": _layout("ring", ("#####", "#o.o#", "#.#.#", "#o.g#", "#####"), 300, 160, (0.0, 1.0)),
+    "blocks": _layout(
+        "blocks",
+        ("#######", "#o.o.o#", "#.#.#.#", "#o.o.o#", "#.#.#.#", "#o.o.g#", "#######"),
+        500, 256, (0.0, 1.0),
+    ),
 }  # fmt: skip
 
 
-def layout(name: MazeName) -> Layout:
+def layout(name: LayoutName) -> Layout:
     """The maze called ``name``."""
     return _LAYOUTS[name]

@@ -9,7 +9,7 @@ from kdp_core.ranges import at_least
 
 @dataclass(frozen=True)
 class MazeCollectOptions:
-    """A stream of the waypoint controller's steps, as D4RL's data sets are."""
+    """A stream of the waypoint controller's steps, as D4RL's data sets are, or as many steps of journeys."""
 
     steps: int = 1_000_000
     """Steps of 0.01 s."""

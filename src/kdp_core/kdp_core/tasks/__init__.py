@@ -34,7 +34,8 @@ def make_task(name: str, horizon: int | None = None) -> Task:
     found = {entry.name: entry for entry in entry_points(group=ENTRY_POINT_GROUP)}
     if name in found:
         return _from_entry(name, found[name].load(), horizon)
-    known = sorted({"flight", "pick_place", "stack", *(maze.PREFIX + m for m in maze.MAZES), *found})
+    mazes = map(maze.task_name, (*maze.MAZES, *maze.ROUTES))
+    known = sorted({"flight", "pick_place", "stack", *mazes, *found})
     raise ConfigError(f"task '{name}' is unknown; known: {', '.join(known)}")
 
 

@@ -1,4 +1,4 @@
-"""Maze2D: the spec, how a plan is judged and followed.
+"""Maze2D, and its mazes with loops: the spec, how a plan is judged and followed.
 
 A window holds positions, velocities and actions of the next ``horizon`` hundredths of a second. The goal's
 position is clamped at its last row (Eq. 7); windows that arrive sooner hold there. Windows of one row
@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from kdp_core.exceptions import ConfigError
-from kdp_core.sim.maze2d_layout import GOAL_RADIUS_M, MAZES, MazeName, layout
+from kdp_core.sim.maze2d_layout import GOAL_RADIUS_M, MAZES, ROUTES, LayoutName, layout
 from kdp_core.spec import Channel, Goal, Input, KeyPart, Spec
 from kdp_core.tasks.base import Inputs
 from kdp_core.tasks.maze_labels import WALL_WEIGHT, MazeLabels
@@ -22,23 +22,29 @@ if TYPE_CHECKING:
     from kdp_core.windows import WindowBatch
 
 PREFIX = "maze2d-"
+ROUTES_PREFIX = "routes-"
 RATE_HZ = 100.0
 
 
-def maze_name(task: str) -> MazeName | None:
+def task_name(name: LayoutName) -> str:
+    """``umaze`` to ``maze2d-umaze``, ``ring`` to ``routes-ring``."""
+    return (PREFIX if name in MAZES else ROUTES_PREFIX) + name
+
+
+def maze_name(task: str) -> LayoutName | None:
     """``maze2d-umaze`` to ``umaze``; None if it is no such task."""
-    return next((name for name in MAZES if task == PREFIX + name), None)
+    return next((name for name in (*MAZES, *ROUTES) if task == task_name(name)), None)
 
 
-def maze_spec(name: MazeName, horizon: int) -> Spec:
+def maze_spec(name: LayoutName, horizon: int) -> Spec:
     """The contract of one maze, without normaliser. ``frame`` is D4RL's (``kdp_core.sim.maze2d_layout``)."""
     size = layout(name).free.shape
     extent = ((-0.7, size[0] - 0.7), (-0.7, size[1] - 0.7))
     cloning = horizon == 1
     goal = Channel(name="goal_position", unit="m", size=2, frame="maze")
     return Spec(
-        name=PREFIX + name,
-        task=PREFIX + name,
+        name=task_name(name),
+        task=task_name(name),
         rate_hz=RATE_HZ,
         horizon=horizon,
         state=(
@@ -69,7 +75,7 @@ class MazeTask:
     shortest_episode = 2
     """Steps of recording that give a window: those that end sooner than a window does are held."""
 
-    def __init__(self, name: MazeName, horizon: int | None = None) -> None:
+    def __init__(self, name: LayoutName, horizon: int | None = None) -> None:
         self.layout = layout(name)
         rows = self.layout.horizon if horizon is None else horizon
         if rows < 1:
@@ -140,4 +146,4 @@ class MazeTask:
         """Windows of one recorded episode, see ``kdp_core.tasks.maze_windows``."""
         from kdp_core.tasks.maze_windows import maze_windows
 
-        return maze_windows(episode, self.spec)
+        return maze_windows(episode, self.spec, journeys=self.layout.name in ROUTES)

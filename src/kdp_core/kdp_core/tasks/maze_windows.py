@@ -3,7 +3,8 @@
 A window follows the recording from row t to row t + tau; the position there is its goal, and it holds there
 (no velocity, no action) until its end. Half of the windows go as far as the recording and the horizon let
 them, the others have a random tau, so that plans near their goal arrive and stay instead of putting it off
-until the last row.
+until the last row. Journeys of mazes with loops have windows from their first row on, where the routes part,
+and all as far as possible: what follows a start and a goal is then what the collector would do, nothing else.
 """
 
 from __future__ import annotations
@@ -20,12 +21,14 @@ from kdp_core.windows import WindowBatch
 
 OFFSET_ROWS = 16
 """Recorded rows between the beginnings of two windows."""
+JOURNEY_OFFSET_ROWS = 64
+"""The same in a journey: its first window is the one that matters."""
 AS_FAR_AS_POSSIBLE = 0.5
 """Share of the windows whose goal is as far along the recording as possible."""
 
 
-def maze_windows(episode: Episode, spec: Spec) -> WindowBatch:
-    """Windows of one episode that goes to one goal.
+def maze_windows(episode: Episode, spec: Spec, journeys: bool = False) -> WindowBatch:
+    """Windows of one episode that goes to one goal; ``journeys``: from its start to its goal.
 
     Observations (T or T + 1, 4) as x, y, vx, vy; actions (T, 2). Random numbers are seeded by the episode's
     content. The value is the discounted share of the rows within 0.5 m of the window's goal.
@@ -39,10 +42,14 @@ def maze_windows(episode: Episode, spec: Spec) -> WindowBatch:
         )
     last = len(actions) - 1
     rng = np.random.default_rng(zlib.crc32(observations.tobytes()))
-    rows = np.arange(int(rng.integers(min(OFFSET_ROWS, last))), last, OFFSET_ROWS)
+    if journeys:
+        rows = np.arange(0, last, JOURNEY_OFFSET_ROWS)
+    else:
+        rows = np.arange(int(rng.integers(min(OFFSET_ROWS, last))), last, OFFSET_ROWS)
     n, horizon = len(rows), spec.horizon
     farthest = last - rows if horizon == 1 else np.minimum(last - rows, horizon - 1)
-    tau = np.where(rng.random(n) < AS_FAR_AS_POSSIBLE, farthest, rng.integers(1, farthest + 1))
+    far = rng.random(n) < (1.0 if journeys else AS_FAR_AS_POSSIBLE)
+    tau = np.where(far, farthest, rng.integers(1, farthest + 1))
     steps = np.arange(horizon)
     index = rows[:, None] + np.minimum(steps, tau[:, None])
     held = steps > tau[:, None]
