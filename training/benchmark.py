@@ -14,7 +14,14 @@ import tyro
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from kdp_core.benchmarks import arm_table, flight_table, hardware_table, maze_table
+from kdp_core.benchmarks import (
+    arm_table,
+    flight_table,
+    hardware_table,
+    maze_table,
+    routes_figure,
+    routes_table,
+)
 from kdp_core.benchmarks.maze_figure import save_figure
 from kdp_core.benchmarks.maze_training import METHODS, train_missing
 from kdp_core.cli import user_errors
@@ -104,11 +111,35 @@ class Maze(Table):
         return self.out / f"{name}.md"
 
 
+@dataclass
+class Routes(Table):
+    """Mazes with loops: do plans spread over the routes as the data do? Collects, trains and evaluates."""
+
+    options: routes_table.RoutesTableOptions = field(default_factory=routes_table.RoutesTableOptions)
+    """How much is run."""
+
+    def run(self) -> Path:
+        """Run what is missing, maze by maze; returns the Markdown table."""
+        name = "routes-quick" if self.quick else "routes"
+        options, folder = routes_table.QUICK if self.quick else self.options, self.planners / name
+        for number, maze in enumerate(options.mazes):
+            train_missing(
+                maze, routes_table.METHODS, options.seeds, options.training, folder,
+                lambda line: print(line, flush=True),
+            )  # fmt: skip
+            sofar = replace(options, mazes=options.mazes[: number + 1])
+            with _bar() as show:
+                routes_table.run_table(folder, self.out, sofar, show, name)
+            routes_figure.save_figure(folder, sofar, self.out / f"{name}.png")
+        return self.out / f"{name}.md"
+
+
 Command = (
     Annotated[Flight, tyro.conf.subcommand("flight")]
     | Annotated[Arm, tyro.conf.subcommand("arm")]
     | Annotated[Hardware, tyro.conf.subcommand("hardware")]
     | Annotated[Maze, tyro.conf.subcommand("maze")]
+    | Annotated[Routes, tyro.conf.subcommand("routes")]
 )
 
 

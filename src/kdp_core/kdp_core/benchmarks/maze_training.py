@@ -1,26 +1,35 @@
-"""Planners of the Maze2D table: equal data, gradient steps and batch for every method."""
+"""Planners of the tables maze and routes: equal data, gradient steps and batch for every method."""
 
 from __future__ import annotations
 
-import json
 from collections.abc import Callable
-from dataclasses import asdict, dataclass, replace
+from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING
 
-from kdp_core.exceptions import DataError
-from kdp_core.files import load_json
+from kdp_core.benchmarks import training_runs
+from kdp_core.benchmarks.training_runs import METHODS, PlannerMethod, settings_of
 from kdp_core.ranges import at_least
-from kdp_core.sim.maze2d_layout import MazeName, layout
-from kdp_core.tasks.maze import PREFIX
+from kdp_core.sim.maze2d_layout import LayoutName, layout
+from kdp_core.tasks.maze import task_name
+
+__all__ = [
+    "METHODS",
+    "MazeMethod",
+    "MazeTrainingOptions",
+    "artifact_path",
+    "train_missing",
+    "training_config",
+]
 
 if TYPE_CHECKING:
     from kdp_core.run_config import RunConfig
 
-MazeMethod = Literal["joint", "kdp", "energy", "mean", "diffuser", "bc"]
-METHODS: tuple[MazeMethod, ...] = get_args(MazeMethod)
-DIFFUSION_STEPS: dict[MazeName, int] = {"umaze": 64, "medium": 256, "large": 256}
-"""Diffuser's T, as published."""
+MazeMethod = PlannerMethod
+DIFFUSION_STEPS: dict[LayoutName, int] = {
+    "umaze": 64, "medium": 256, "large": 256, "ring": 20, "blocks": 20,
+}  # fmt: skip
+"""Diffuser's T: as published in D4RL's mazes, 20 in those with loops."""
 
 
 @dataclass(frozen=True)
@@ -30,7 +39,7 @@ class MazeTrainingOptions:
     data_steps: int = 1_000_000
     """Recorded steps of 0.01 s per maze."""
     horizon: int = 0
-    """Rows of a window; 0: as published (128, 256, 384)."""
+    """Rows of a window; 0: the maze's own (as published: 128, 256, 384)."""
     steps: int = 6000
     """Gradient steps."""
     conditions: int = 64
@@ -48,7 +57,7 @@ class MazeTrainingOptions:
     pool: int = 2048
     """Conditions whose windows Diffuser's scorer learns from (the others' generates its own in each step)."""
     diffusion_steps: int = 0
-    """Diffuser's T; 0: as published (64, 256, 256)."""
+    """Diffuser's T; 0: the maze's own (as published: 64, 256, 256)."""
     threads: int = 1
     """PyTorch threads."""
 
@@ -58,9 +67,9 @@ class MazeTrainingOptions:
 
 
 def training_config(
-    maze: MazeName, method: MazeMethod, seed: int, options: MazeTrainingOptions, folder: Path
+    maze: LayoutName, method: MazeMethod, seed: int, options: MazeTrainingOptions, folder: Path
 ) -> RunConfig:
-    """The run that trains one planner below ``folder``; behaviour cloning is the mean field on one row."""
+    """The run that trains one planner below ``folder``; behaviour cloning has windows of one row."""
     from kdp_core.baselines.diffuser_config import (
         DiffuserConfig,
     )  # here: torch, which no worker process needs
@@ -70,7 +79,6 @@ def training_config(
     from kdp_core.sim.maze2d_options import MazeCollectOptions
     from kdp_core.train_config import TrainConfig
 
-    batch = options.conditions * options.samples
     train = TrainConfig(
         steps=options.steps,
         conditions=options.conditions,
@@ -86,44 +94,31 @@ def training_config(
         ),
         seed=seed,
     )
-    horizon = options.horizon or layout(maze).horizon
-    if method == "diffuser":
-        steps = options.diffusion_steps or DIFFUSION_STEPS[maze]
-        diffusion = DiffuserConfig(network="mlp", diffusion_steps=steps, first_action_weight=1.0)
-        train = replace(train, method="diffuser", diffuser=diffusion)
-    elif method == "mean":
-        train = replace(train, field="mean", conditions=batch, samples=1)
-    elif method == "bc":
-        horizon = 1
-        train = replace(
-            train, field="mean", conditions=batch, samples=1, neighbours=1, components=0,
-            scorer=ScorerConfig(steps=20),
-        )  # fmt: skip
-    else:
-        train = replace(train, field=method)
+    steps = options.diffusion_steps or DIFFUSION_STEPS[maze]
+    diffuser = DiffuserConfig(network="mlp", diffusion_steps=steps, first_action_weight=1.0)
     return RunConfig(
-        task=PREFIX + maze,
+        task=task_name(maze),
         data=str(data_path(maze, folder)),
         out=folder / maze / f"{method}{seed}",
         threads=options.threads,
-        horizon=horizon,
-        train=train,
+        horizon=1 if method == "bc" else options.horizon or layout(maze).horizon,
+        train=settings_of(method, train, diffuser),
         mazes=MazeCollectOptions(steps=options.data_steps),
     )
 
 
-def data_path(maze: MazeName, folder: Path) -> Path:
+def data_path(maze: LayoutName, folder: Path) -> Path:
     """Where a maze's data set is."""
-    return folder / "data" / f"{PREFIX}{maze}.hdf5"
+    return folder / "data" / f"{task_name(maze)}.hdf5"
 
 
-def artifact_path(maze: MazeName, method: MazeMethod, seed: int, folder: Path) -> Path:
+def artifact_path(maze: LayoutName, method: MazeMethod, seed: int, folder: Path) -> Path:
     """Where a planner is."""
     return folder / maze / f"{method}{seed}" / "artifact"
 
 
 def train_missing(
-    maze: MazeName,
+    maze: LayoutName,
     methods: tuple[MazeMethod, ...],
     seeds: int,
     options: MazeTrainingOptions,
@@ -135,34 +130,12 @@ def train_missing(
     Raises DataError if a planner is there that was trained in another way.
     """
     wanted = [training_config(maze, m, s, options, folder) for s in range(seeds) for m in methods]
-    missing = [config for config in wanted if not _trained(config)]
-    if not missing:
-        return
-    from kdp_core.run_training import run_training
-    from kdp_core.sim.maze2d_collect import collect_maze
 
-    say(f"{PREFIX}{maze}: {options.data_steps} steps of data, {len(missing)} of {len(wanted)} planners to do")
-    collect_maze(maze, missing[0].mazes, data_path(maze, folder))
-    for number, config in enumerate(missing):
-        say(f"{config.out} ({number + 1} of {len(missing)})")
-        run_training(config, asdict(config))
+    def collect() -> None:
+        from kdp_core.sim.maze2d_collect import collect_maze
 
+        collect_maze(maze, wanted[0].mazes, data_path(maze, folder))
 
-def _trained(config: RunConfig) -> bool:
-    path = config.out / "artifact" / "provenance.json"
-    if not path.exists():
-        return False
-    found, mine = load_json(path, DataError).get("configuration"), asdict(config)
-    if _what_matters(found) != _what_matters(json.loads(json.dumps(mine, default=str))):
-        raise DataError(f"{path}: trained with another configuration; choose another --planners or delete it")
-    return True
-
-
-def _what_matters(configuration: Any) -> Any:
-    """All but where things are and what changes no weight."""
-    left_out = ("data", "out", "artifact", "threads", "collect", "demonstrations")
-    if not isinstance(configuration, dict):
-        return None
-    kept = {key: value for key, value in configuration.items() if key not in left_out}
-    kept["train"] = {k: v for k, v in configuration.get("train", {}).items() if k != "checkpoint_every"}
-    return kept
+    training_runs.train_missing(
+        wanted, collect, f"{task_name(maze)}: {options.data_steps} steps of data", say
+    )
