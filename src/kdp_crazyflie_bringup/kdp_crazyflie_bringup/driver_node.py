@@ -11,6 +11,7 @@ from geometry_msgs.msg import PoseStamped
 from kdp_msgs.msg import Hover, Position, RobotStatus, Timing, VelocityWorld
 from nav_msgs.msg import Odometry
 from rcl_interfaces.msg import SetParametersResult
+from rclpy._rclpy_pybind11 import RCLError
 from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
@@ -24,7 +25,6 @@ from kdp_crazyflie_bringup.driver_services import SERVICES
 from kdp_crazyflie_bringup.drone_state import DroneState
 from kdp_crazyflie_bringup.flight_control import FlightControl
 from kdp_crazyflie_bringup.motion_commands import NotFlying
-from kdp_crazyflie_bringup.newest_publisher import NewestPublisher
 from kdp_crazyflie_bringup.safety import CommandRefused
 from kdp_planner_ros.process import run
 from kdp_planner_ros.receipt_book import ReceiptBook
@@ -35,7 +35,7 @@ TIMING = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
 
 
 class CrazyflieDriver(LifecycleNode):
-    """Commands and services run in the executor, publishing in its own thread, receiving in cflib's."""
+    """Publishes the state from cflib's receiving thread; commands and services run in the executor."""
 
     def __init__(self, **node_options: Any) -> None:
         super().__init__("crazyflie_driver", **node_options)
@@ -45,7 +45,6 @@ class CrazyflieDriver(LifecycleNode):
         self.control: FlightControl | None = None
         self._last_state = (-1, "")
         self._receipts = ReceiptBook()
-        self._publisher = NewestPublisher(self._not_published)
         self._odom = self.create_publisher(Odometry, "odom", NEWEST)
         self._pose = self.create_publisher(PoseStamped, "pose", NEWEST)
         self._status = self.create_publisher(RobotStatus, "status", NEWEST)
@@ -125,29 +124,21 @@ class CrazyflieDriver(LifecycleNode):
     def _rival_text(self) -> str:
         return f"another driver publishes {self._rivals.topic}: stop one, two cannot fly one drone"
 
-    def stop(self) -> None:
-        """Disconnect, and publish no more."""
-        self.disconnect()
-        self._publisher.close()
-
     # ---- state
 
     def _on_state(self, state: DroneState) -> None:
-        """Stamp one state and have it published; runs in cflib's receiving thread, so it must not block."""
+        """Publish one state; runs in cflib's receiving thread, so that nothing queues in between."""
         if self.control is None or not self.context.ok():
             return
         stamp = self.get_clock().now().to_msg()
         self._receipts.put(stamp, state.received_ns)
-        self._publisher.put("state", lambda: self._publish_state(state, stamp))
-
-    def _publish_state(self, state: DroneState, stamp: Any) -> None:
         world = self.settings.world_frame
-        self._odom.publish(driver_messages.odometry(state, stamp, world, f"{self.robot}/base_link"))
-        self._pose.publish(driver_messages.pose(state, stamp, world))
-
-    def _not_published(self, error: Exception) -> None:
-        if self.context.ok():
-            self.get_logger().error(f"publishing failed: {error}", throttle_duration_sec=1.0)
+        try:
+            self._odom.publish(driver_messages.odometry(state, stamp, world, f"{self.robot}/base_link"))
+            self._pose.publish(driver_messages.pose(state, stamp, world))
+        except RCLError:  # a signal has shut the context down in the meantime: cflib's thread must go on
+            if self.context.ok():
+                raise
 
     def _update(self) -> None:
         if self.control is None:
@@ -163,7 +154,7 @@ class CrazyflieDriver(LifecycleNode):
         message.header.frame_id = self.settings.world_frame
         self._last_state = (message.state, message.fault)
         self._rivals.own(message)
-        self._publisher.put("status", lambda: self._status.publish(message))
+        self._status.publish(message)
 
     # ---- commands
 
@@ -200,7 +191,7 @@ class CrazyflieDriver(LifecycleNode):
         timing.header = header
         timing.state_received_ns = self._receipts.get(header.stamp)
         timing.command_received_ns, timing.command_sent_ns = received_ns, sent_ns
-        self._publisher.put("timing", lambda: self._timing.publish(timing), keep=TIMING.depth)
+        self._timing.publish(timing)
 
     def _age_s(self, stamp: Any) -> float | None:
         if stamp.sec == 0 and stamp.nanosec == 0:
@@ -258,7 +249,7 @@ def _start() -> CrazyflieDriver:
 
 def main() -> None:
     """Run the driver."""
-    run(_start, lambda node: node.stop())
+    run(_start, lambda node: node.disconnect())
 
 
 if __name__ == "__main__":
