@@ -75,3 +75,18 @@ def artifact_copy(tmp_path: Path) -> Path:
 def shipped() -> Path:
     """The artifact that the package ships; not to be written to."""
     return SHIPPED
+
+
+def policy_file(path: Path, seed: int, observation: int = 11, action: int = 3) -> Path:
+    """A small random policy file, Hopper's sizes by default."""
+    rng = np.random.default_rng(seed)
+    np.savez(
+        path, w0=rng.normal(size=(8, observation)), b0=np.zeros(8), w1=rng.normal(size=(action, 8)),
+        b1=np.zeros(action), log_std_b=np.full(action, -1.0), activation="tanh", squash="tanh",
+    )  # fmt: skip
+    return path
+
+
+@pytest.fixture
+def write_policy() -> Callable[..., Path]:
+    return policy_file
