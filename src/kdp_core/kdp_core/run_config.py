@@ -15,6 +15,7 @@ from kdp_core.ranges import at_least
 from kdp_core.sim.flight_collect import CollectOptions
 from kdp_core.sim.maze2d_options import MazeCollectOptions
 from kdp_core.sim.tabletop_options import TabletopCollectOptions
+from kdp_core.tasks.control import ControlOptions
 from kdp_core.train_config import TrainConfig
 
 
@@ -23,7 +24,7 @@ class RunConfig:
     """A training run from data to artifact."""
 
     task: str = "flight"
-    """Task by name; `generic` takes states and actions of any data set as they are."""
+    """Task by name; `generic` takes states and actions of any data set as they are, `control` too (below)."""
     data: str | None = None
     """Minari id or path, LeRobotDataset folder, D4RL HDF5 file. Without it robot tasks collect their own."""
     data_unit: Literal["rad", "deg", "normalized", "raw"] | None = None
@@ -38,6 +39,8 @@ class RunConfig:
     """PyTorch threads (results are reproducible for an equal number)."""
     horizon: int = 32
     """Rows of a window (shipped planners: flight 32, tabletop 16; mazes 128 to 384; 1: cloning)."""
+    control: ControlOptions = field(default_factory=ControlOptions)
+    """Windows of task control, which are worth the return from their first row to the episode's end."""
     train: TrainConfig = field(default_factory=TrainConfig)
     """Training."""
     collect: CollectOptions = field(default_factory=CollectOptions)

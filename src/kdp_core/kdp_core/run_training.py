@@ -33,6 +33,7 @@ from kdp_core.sim.flight_collect import CollectOptions
 from kdp_core.sim.flight_dataset import collect_flights
 from kdp_core.sim.tabletop_options import TabletopCollectOptions
 from kdp_core.tasks import Task, make_task
+from kdp_core.tasks.control import control_task
 from kdp_core.tasks.flight import FlightTask
 from kdp_core.tasks.generic import generic_task
 from kdp_core.tasks.maze import MazeTask, maze_name
@@ -232,14 +233,16 @@ def _collect(config: RunConfig, display: Display) -> Path:
 
 
 def _open(config: RunConfig, data: str) -> Episodes:
-    """The data set; task generic takes joints as they are, any other needs to know their unit."""
-    unit = config.data_unit or ("raw" if config.task == "generic" else None)
+    """The data set; tasks generic and control take joints as they are, any other needs to know their unit."""
+    unit = config.data_unit or ("raw" if config.task in ("generic", "control") else None)
     return open_episodes(data, data_unit=unit, calibration=config.calibration)
 
 
 def _task(config: RunConfig, episodes: Episodes) -> Task:
     if config.task == "generic":
         return generic_task(episodes, config.horizon)
+    if config.task == "control":
+        return control_task(episodes, config.horizon, config.control)
     if config.task == "flight":
         return FlightTask(horizon=config.horizon)
     if name := _tabletop(config):
