@@ -20,7 +20,6 @@ import numpy as np
 import tyro
 from rich.progress import track
 
-from kdp_core.benchmarks.flight_eval import wilson
 from kdp_core.cli import user_errors
 from kdp_core.controller import Controller, ControllerOptions
 from kdp_core.datasets.episodes import Episode
@@ -29,6 +28,7 @@ from kdp_core.datasets.lerobot_writer import write_lerobot
 from kdp_core.exceptions import ConfigError
 from kdp_core.files import write_json
 from kdp_core.planner import Planner
+from kdp_core.proportions import wilson
 from kdp_core.tasks.generic import GenericTask
 
 ENVIRONMENT = "lerobot_env_so101/SO101PickPlace-v0"

@@ -8,8 +8,9 @@ from typing import Any
 
 import numpy as np
 
+from kdp_core.proportions import wilson
 from kdp_crazyflie_bringup.scoring import FlightResult
-from kdp_planner_ros.figures import mean_cpu, quantiles_ms, spread, wilson
+from kdp_planner_ros.figures import mean_cpu, quantiles_ms, spread
 
 
 def summarise_flights(results: Sequence[FlightResult]) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import os
 from collections.abc import Sequence
 from typing import Any
@@ -23,16 +22,6 @@ def quantiles_ms(values_ns: Sequence[int]) -> dict[str, float | int | None]:
         "p99": round(float(p99), 3),
         "n": len(values_ns),
     }
-
-
-def wilson(successes: int, n: int, z: float = 1.959964) -> tuple[float, float]:
-    """95 % Wilson score interval of a proportion (Wilson 1927); (0, 1) without trials."""
-    if n == 0:
-        return 0.0, 1.0
-    p = successes / n
-    centre = p + z * z / (2 * n)
-    half = z * math.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return max(0.0, (centre - half) / (1 + z * z / n)), min(1.0, (centre + half) / (1 + z * z / n))
 
 
 def spread(values: Sequence[float]) -> dict[str, float | None]:

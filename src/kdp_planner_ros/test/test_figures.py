@@ -1,18 +1,8 @@
 """Figures against published values and hand-made ones."""
 
-import pytest
 
 from kdp_planner_ros.cpu_load import CpuLoad
-from kdp_planner_ros.figures import busy_line, mean_cpu, quantiles_ms, spread, wilson
-
-
-def test_wilson() -> None:
-    """Published values: Newcombe 1998, table I (Wilson without continuity correction)."""
-    assert wilson(81, 263) == pytest.approx((0.2553, 0.3662), abs=1e-4)
-    assert wilson(15, 148) == pytest.approx((0.0624, 0.1605), abs=1e-4)
-    assert wilson(0, 20) == pytest.approx((0.0, 0.1611), abs=1e-4)
-    assert wilson(1, 29) == pytest.approx((0.0061, 0.1718), abs=1e-4)
-    assert wilson(0, 0) == (0.0, 1.0)
+from kdp_planner_ros.figures import busy_line, mean_cpu, quantiles_ms, spread
 
 
 def test_quantiles_are_in_ms_and_empty_is_none() -> None:

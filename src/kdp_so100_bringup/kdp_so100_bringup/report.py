@@ -7,7 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from kdp_planner_ros.figures import mean_cpu, quantiles_ms, spread, wilson
+from kdp_core.proportions import wilson
+from kdp_planner_ros.figures import mean_cpu, quantiles_ms, spread
 from kdp_so100_bringup.scoring import EpisodeResult
 
 

@@ -8,7 +8,7 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-from kdp_core.benchmarks.flight_eval import wilson
+from kdp_core.proportions import wilson
 from kdp_core.exceptions import DataError
 from kdp_core.files import load_json, write_json
 

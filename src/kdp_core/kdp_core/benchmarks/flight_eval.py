@@ -14,6 +14,7 @@ import numpy as np
 from kdp_core.controller import Controller, ControllerOptions
 from kdp_core.exceptions import ConfigError
 from kdp_core.planner import Planner, WindowSource
+from kdp_core.proportions import wilson
 from kdp_core.ranges import at_least, within
 from kdp_core.sim.arena import MAX_POLES, Arena
 from kdp_core.sim.crazyflie import Crazyflie
@@ -190,13 +191,6 @@ def _advance(drones: Crazyflie, step: int, tick: int, pending: list[tuple[int, n
         until = min(end, pending[0][0]) if pending else end
         drones.step(until - now)
         now = until
-
-
-def wilson(successes: int, n: int, z: float = 1.96) -> tuple[float, float]:
-    """Wilson's 95 % interval of a proportion (Wilson 1927)."""
-    p = successes / n
-    centre, spread = p + z * z / (2 * n), z * np.sqrt(p * (1 - p) / n + z * z / (4 * n * n))
-    return float((centre - spread) / (1 + z * z / n)), float((centre + spread) / (1 + z * z / n))
 
 
 def summary(options: EvaluationOptions, outcomes: list[Outcome]) -> dict[str, Any]:

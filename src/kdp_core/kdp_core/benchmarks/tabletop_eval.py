@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from kdp_core.benchmarks.flight_eval import wilson
+from kdp_core.proportions import wilson
 from kdp_core.controller import Controller, ControllerOptions
 from kdp_core.exceptions import ConfigError
 from kdp_core.planner import Planner, WindowSource

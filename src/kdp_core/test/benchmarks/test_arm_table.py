@@ -5,8 +5,8 @@ from pathlib import Path
 import pytest
 
 from kdp_core.benchmarks import arm_table, long_format
-from kdp_core.benchmarks.flight_eval import wilson
 from kdp_core.benchmarks.tabletop_eval import TabletopOutcome
+from kdp_core.proportions import wilson
 
 ONE = arm_table.Row("joint, K = 2", candidates=2, main=True)
 UNTRAINED = arm_table.Row("behaviour cloning", "bc", candidates=1)

@@ -6,7 +6,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from scipy.stats import binomtest
 
 from kdp_core.baselines.straight_fan import StraightFan
 from kdp_core.benchmarks import flight_eval
@@ -18,7 +17,6 @@ from kdp_core.benchmarks.flight_eval import (
     evaluate,
     fly,
     summary,
-    wilson,
 )
 from kdp_core.controller import ControllerOptions
 from kdp_core.exceptions import ArtifactError, ConfigError
@@ -135,12 +133,6 @@ def test_summary_is_json(tmp_path: Path) -> None:
     assert result["time_to_success_s"] == {"median": 7.0, "p90": 7.0}
     assert result["safe_action_share"] == pytest.approx(20 / 800)
     assert summary(FAN, [bad])["time_to_success_s"] == {"median": None, "p90": None}
-
-
-@pytest.mark.parametrize(("successes", "n"), [(0, 10), (10, 10), (47, 60), (199, 200), (1, 1)])
-def test_wilson_against_scipy(successes: int, n: int) -> None:
-    expected = binomtest(successes, n).proportion_ci(confidence_level=0.95, method="wilson")
-    assert wilson(successes, n) == pytest.approx((expected.low, expected.high), abs=1e-4)
 
 
 @pytest.mark.parametrize(

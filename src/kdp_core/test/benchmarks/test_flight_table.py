@@ -5,8 +5,9 @@ from pathlib import Path
 import pytest
 
 from kdp_core.benchmarks import flight_table, long_format
-from kdp_core.benchmarks.flight_eval import Outcome, wilson
+from kdp_core.benchmarks.flight_eval import Outcome
 from kdp_core.exceptions import DataError
+from kdp_core.proportions import wilson
 
 FAN = flight_table.Row("fan", None, method="straight_fan", candidates=8, ranking="task")
 OPTIONS = flight_table.TableOptions(other_poles=(0,), other_worlds=1)
