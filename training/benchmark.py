@@ -8,7 +8,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, ClassVar
 
 import tyro
 from rich.console import Console
@@ -17,11 +17,15 @@ from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 from kdp_core.benchmarks import (
     arm_table,
     flight_table,
+    gym_run,
+    gym_table,
     hardware_table,
     maze_table,
     routes_figure,
     routes_table,
 )
+from kdp_core.benchmarks.gym_suites import SuiteName
+from kdp_core.benchmarks.gym_training import Source
 from kdp_core.benchmarks.maze_figure import save_figure
 from kdp_core.benchmarks.maze_training import METHODS, train_missing
 from kdp_core.cli import user_errors
@@ -134,12 +138,65 @@ class Routes(Table):
         return self.out / f"{name}.md"
 
 
+@dataclass
+class Gym(Table):
+    """What the tables in Gymnasium's environments share."""
+
+    policies: Path | None = None
+    """Folder of policy files (.npz) to roll out (docs/locomotion-benchmark.md says which)."""
+    data: Path | None = None
+    """Folder of data sets instead: D4RL's HDF5 files or Minari folders, by D4RL's names."""
+    processes: int = os.cpu_count() or 1
+    """Worker processes of the evaluation."""
+    options: gym_table.GymTableOptions = field(default_factory=gym_table.GymTableOptions)
+    """How much is run."""
+    name: ClassVar[SuiteName]
+
+    def run(self) -> Path:
+        """Run what is missing, data set by data set; returns the Markdown table."""
+        return gym_run.run_suite(
+            self.name,
+            f"{self.name}-quick" if self.quick else self.name,
+            Source(self.policies, self.data),
+            self.planners,
+            self.out,
+            gym_table.QUICK[self.name] if self.quick else self.options,
+            self.processes,
+            lambda line: print(line, flush=True),
+            _bar,
+        )
+
+
+@dataclass
+class Locomotion(Gym):
+    """HalfCheetah, Hopper and Walker2d, medium and medium-expert: collects, trains and evaluates."""
+
+    name: ClassVar[SuiteName] = "locomotion"
+
+
+@dataclass
+class Adroit(Gym):
+    """Pen, door, hammer and relocate with the Adroit hand: collects, trains and evaluates."""
+
+    name: ClassVar[SuiteName] = "adroit"
+
+
+@dataclass
+class Chunking(Gym):
+    """Success of the Adroit hand that executes 1 or 8 actions of a plan, with the planners of `adroit`."""
+
+    name: ClassVar[SuiteName] = "chunking"
+
+
 Command = (
     Annotated[Flight, tyro.conf.subcommand("flight")]
     | Annotated[Arm, tyro.conf.subcommand("arm")]
     | Annotated[Hardware, tyro.conf.subcommand("hardware")]
     | Annotated[Maze, tyro.conf.subcommand("maze")]
     | Annotated[Routes, tyro.conf.subcommand("routes")]
+    | Annotated[Locomotion, tyro.conf.subcommand("locomotion")]
+    | Annotated[Adroit, tyro.conf.subcommand("adroit")]
+    | Annotated[Chunking, tyro.conf.subcommand("chunking")]
 )
 
 

@@ -8,8 +8,8 @@ from typing import Any
 
 import numpy as np
 
+from kdp_core.benchmarks.bar_figure import Bar, Line, Panel, save_panels
 from kdp_core.benchmarks.long_format import Document
-from kdp_core.files import atomic_file
 from kdp_core.tasks.maze import PREFIX
 
 STYLES = {"kdp": "--", "diffuser": ":"}
@@ -32,25 +32,21 @@ def bars(document: Document, maze: str) -> list[tuple[str, str, float, float]]:
 
 def save_figure(document: Document, published: Mapping[str, Mapping[Any, float]], path: Path) -> Path:
     """Write the figure as PNG, one panel per maze of the document."""
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    mazes = list(dict.fromkeys(row["task"].removeprefix(PREFIX) for row in document["rows"]))
-    figure = Figure(figsize=(1.5 + 3.8 * len(mazes), 5.5), layout="constrained")
-    FigureCanvasAgg(figure)
-    panels = figure.subplots(1, len(mazes), squeeze=False, sharey=True)[0]
-    for panel, maze in zip(panels, mazes, strict=True):
-        shown = bars(document, maze)[::-1]
-        labels = [f"{label}, {'one plan' if p == 'open_loop' else 'replanned'}" for label, p, _, _ in shown]
-        colours = ["tab:blue" if p == "open_loop" else "tab:green" for _, p, _, _ in shown]
-        panel.barh(labels, [v for *_, v, _ in shown], xerr=[e for *_, e in shown], color=colours, alpha=0.8)
-        for method, scores in published.items():
-            if maze in scores:
-                panel.axvline(scores[maze], color="k", linestyle=STYLES[method], label=f"{method}, published")
-        panel.set_title(PREFIX + maze)
-        panel.set_xlabel("D4RL score")
-    lines, names = panels[0].get_legend_handles_labels()
-    figure.legend(lines, names, loc="outside lower center", ncols=2, fontsize="small")
-    with atomic_file(path) as temporary:
-        figure.savefig(temporary, format="png", dpi=120)
-    return path
+    panels = []
+    for maze in dict.fromkeys(row["task"].removeprefix(PREFIX) for row in document["rows"]):
+        shown = [
+            Bar(
+                f"{label}, {'one plan' if protocol == 'open_loop' else 'replanned'}",
+                value,
+                error,
+                "tab:blue" if protocol == "open_loop" else "tab:green",
+            )
+            for label, protocol, value, error in bars(document, maze)
+        ]
+        lines = [
+            Line(f"{method}, published", scores[maze], STYLES[method])
+            for method, scores in published.items()
+            if maze in scores
+        ]
+        panels.append(Panel(PREFIX + maze, shown, lines))
+    return save_panels(panels, "D4RL score", path)

@@ -1,0 +1,100 @@
+"""One of the tables locomotion, adroit and chunking from data to figure; what is finished is kept."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from contextlib import AbstractContextManager
+from pathlib import Path
+
+from kdp_core.benchmarks import gym_table, long_format
+from kdp_core.benchmarks.bar_figure import Bar, Line, Panel, save_panels
+from kdp_core.benchmarks.cells import Progress
+from kdp_core.benchmarks.gym_suites import SUITES, Suite, SuiteName
+from kdp_core.benchmarks.gym_training import Source, data_of, policies_of, train_missing
+from kdp_core.datasets import Episodes
+
+STYLES = {"kdp": "--", "diffuser": ":", "bc": "-."}
+
+
+def run_suite(
+    name: SuiteName,
+    label: str,
+    source: Source,
+    planners: Path,
+    out: Path,
+    options: gym_table.GymTableOptions,
+    processes: int,
+    say: Callable[[str], None],
+    bar: Callable[[], AbstractContextManager[Progress]],
+) -> Path:
+    """Collect, train and evaluate what is missing, case by case; write OUT/LABEL.{json,md,png} after each.
+
+    Args:
+        name: the table.
+        label: name of its files, and of its folder of planners where it differs from ``name``.
+        source: where data come from.
+        planners: folder of all tables' planners.
+        out: folder of the results.
+        options: how much is run.
+        processes: worker processes of the evaluation.
+        say: told what is going on in training.
+        bar: shows progress of collecting and of the evaluation.
+
+    Returns:
+        the Markdown table.
+
+    Raises:
+        KdpError: policies or data are missing or wrong, or planners are there that do not belong.
+    """
+    suite, cases = SUITES[name], gym_table.cases_of(name, options)
+    folder = planners / label.replace(name, suite.planners)
+    methods = tuple(
+        dict.fromkeys(r.planner for r in gym_table.rows_of_table(name, options) if r.planner is not None)
+    )
+    data: dict[str, Episodes] = {}
+    results: list[gym_table.Result] = []
+    document: long_format.Document = {}
+    for case in cases:
+        policies = policies_of(case, source, options.training, folder, say)
+        with bar() as show:
+
+            def collecting(done: int, total: int, show: Progress = show, case: str = case.name) -> None:
+                show(f"{case}: collecting", done, total, done)
+
+            data[case.name] = data_of(case, source, policies, options.training, folder, collecting)
+        train_missing(case, methods, options.training, data[case.name], folder, say)
+        with bar() as show:
+            results += gym_table.evaluate_case(
+                name, case, data[case.name], folder, out / label, options, processes, show
+            )
+        document = gym_table.write_table(
+            name, out / f"{label}.md", gym_table.describe(data, options), results
+        )
+        save_figure(suite, document, out / f"{label}.png")
+    return out / f"{label}.md"
+
+
+def save_figure(suite: Suite, document: long_format.Document, path: Path) -> Path:
+    """Write the figure as PNG, one panel per case of the document."""
+    scale = 100.0 if suite.metric == "success" else 1.0
+    rows: Sequence[long_format.Row] = [r for r in document["rows"] if r["metric"] == suite.metric]
+    chunks = len({row["chunk"] for row in rows}) > 1
+    panels = []
+    for case in dict.fromkeys(row["task"] for row in rows):
+        bars = [
+            Bar(
+                f"{row['method']}, K = {row['candidates']}" + (f", L = {row['chunk']}" if chunks else ""),
+                scale * (row["value"] or 0.0),
+                scale * (row["stderr"] or 0.0),
+                "tab:grey" if row["method"] in ("random", "data") else "tab:blue",
+            )
+            for row in rows
+            if row["task"] == case
+        ]
+        lines = [
+            Line(f"{method}, published" + (f", L = {chunk}" if chunks else ""), figures[case], STYLES[method])
+            for (method, chunk), figures in suite.published.items()
+            if case in figures
+        ]
+        panels.append(Panel(case, bars, lines))
+    return save_panels(panels, "success, %" if suite.metric == "success" else "D4RL's score", path)

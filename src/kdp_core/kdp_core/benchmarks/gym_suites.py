@@ -1,0 +1,169 @@
+"""What the tables locomotion, adroit and chunking are made of: environments, behaviour policies, lines."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Literal
+
+from kdp_core.benchmarks.training_runs import METHODS, PlannerMethod
+from kdp_core.exceptions import DataError
+
+SuiteName = Literal["locomotion", "adroit", "chunking"]
+AVERAGE = "average"
+
+
+@dataclass(frozen=True)
+class Case:
+    """One column: an environment and the policies whose rollouts are the data, in equal shares.
+
+    d4rl: name of D4RL's data set that a user may give instead. horizon: rows of a window. clone_of_steps:
+    steps of rollouts from which a clone of the policy is trained, whose rollouts are the other half of the
+    data; 0: none.
+    """
+
+    name: str
+    env: str
+    policies: tuple[str, ...]
+    d4rl: str
+    horizon: int = 32
+    clone_of_steps: int = 0
+
+
+@dataclass(frozen=True)
+class GymRow:
+    """One line: a trained method with K candidates that executes L actions of a plan; or a reference."""
+
+    method: PlannerMethod | Literal["data", "random"]
+    candidates: int = 1
+    chunk: int = 1
+
+    @property
+    def planner(self) -> PlannerMethod | None:
+        """What must be trained."""
+        return next((m for m in METHODS if m == self.method), None)
+
+
+@dataclass(frozen=True)
+class Suite:
+    """One table. planners: folder of its planners, which tables may share.
+
+    metric: what the columns show. published: by method and L, then by column or ``average``. only_published:
+    averages of methods that are not run.
+    """
+
+    planners: str
+    cases: tuple[Case, ...]
+    rows: tuple[GymRow, ...]
+    metric: Literal["score", "success"]
+    published: Mapping[tuple[str, int], Mapping[str, float]]
+    only_published: Mapping[str, float]
+
+
+def _locomotion() -> tuple[Case, ...]:
+    robots = (
+        ("halfcheetah", "HalfCheetah-v4", "ppo-halfcheetah.npz", "tqc-halfcheetah.npz", 4),
+        ("hopper", "Hopper-v4", "sac-hopper.npz", "trpo-hopper.npz", 32),
+        ("walker2d", "Walker2d-v4", "tqc-walker2d.npz", "trpo-walker2d.npz", 32),
+    )
+    medium = [Case(f"{n}-medium", env, (m,), f"{n}-medium", h) for n, env, m, _, h in robots]
+    both = [Case(f"{n}-medium-expert", env, (m, e), f"{n}-medium-expert", h) for n, env, m, e, h in robots]
+    return *medium, *both
+
+
+ADROIT = tuple(
+    Case(
+        name,
+        f"AdroitHand{name.capitalize()}-v1",
+        (f"dapg-{name}.npz",),
+        f"{name}-cloned",
+        clone_of_steps=25 * steps,
+    )
+    for name, steps in (("pen", 100), ("door", 200), ("hammer", 200), ("relocate", 200))
+)
+REFERENCES = (GymRow("random"), GymRow("data"))
+ROWS = (
+    *(GymRow("joint", k) for k in (1, 16, 64)),
+    *(GymRow("kdp", k) for k in (1, 64)),
+    *(GymRow("energy", k) for k in (1, 64)),
+    GymRow("mean"),
+    *(GymRow("diffuser", k) for k in (1, 16, 64)),
+    GymRow("bc"),
+    *REFERENCES,
+)
+CHUNKS = (1, 8)
+CHUNK_ROWS = (
+    *(GymRow("joint", k, chunk) for k in (1, 64) for chunk in CHUNKS),
+    *(GymRow(method, 64, chunk) for method in ("kdp", "diffuser") for chunk in CHUNKS),
+    *(GymRow("mean", 1, chunk) for chunk in CHUNKS),
+    GymRow("bc"),
+    GymRow("random"),
+)
+
+SUITES: dict[SuiteName, Suite] = {
+    "locomotion": Suite(
+        "locomotion",
+        _locomotion(),
+        ROWS,
+        "score",
+        {("kdp", 1): {AVERAGE: 90.7}, ("diffuser", 1): {AVERAGE: 82.6}, ("bc", 1): {AVERAGE: 64.3}},
+        {"Diffusion-QL": 91.1, "CAC": 88.0, "TT": 82.3, "DT": 81.1, "CQL": 80.1, "IQL": 80.0},
+    ),
+    "adroit": Suite(
+        "adroit",
+        ADROIT,
+        ROWS,
+        "score",
+        {
+            ("kdp", 1): {"pen": 53.4, "door": 61.8, "hammer": 79.6, "relocate": 62.8},
+            ("diffuser", 1): {"pen": 10.7, "door": 56.7, "hammer": 53.1, "relocate": 56.2},
+        },
+        {},
+    ),
+    "chunking": Suite(
+        "adroit",
+        tuple(case for case in ADROIT if case.name != "door"),
+        CHUNK_ROWS,
+        "success",
+        {
+            ("kdp", 1): {"pen": 57.0, "hammer": 62.0, "relocate": 65.0},
+            ("kdp", 8): {"pen": 73.0, "hammer": 63.0, "relocate": 71.0},
+        },
+        {},
+    ),
+}
+"""The paper's Tables I, V and VI; published figures are on D4RL's data."""
+
+
+def policy_files(case: Case, folder: Path | None) -> tuple[Path, ...]:
+    """The case's policy files in a folder. Raises DataError if the folder is not given or lacks one."""
+    wanted = ", ".join(case.policies)
+    if folder is None:
+        raise DataError(f"policies: not given; expected a folder with {wanted} (or --data with a data set)")
+    for name in case.policies:
+        if not (folder / name).is_file():
+            raise DataError(f"{folder}: {name} is missing, expected {wanted} for {case.name}")
+    return tuple(folder / name for name in case.policies)
+
+
+def own_data(case: Case, folder: Path) -> Path:
+    """A user's data set of the case, a file or folder by its own name or D4RL's.
+
+    ``hopper-medium.hdf5``, ``hopper_medium-v2.hdf5`` and the Minari folder ``hopper-medium-v0`` are the same.
+    Raises DataError if there is none, or more than one.
+    """
+    entries = sorted(folder.iterdir()) if folder.is_dir() else []
+    found = [entry for entry in entries if _plain(entry) in (case.name, case.d4rl)]
+    if len(found) != 1:
+        raise DataError(
+            f"{folder}: {len(found)} data sets for {case.name}, expected one: "
+            f"{case.d4rl}.hdf5 (D4RL) or a folder {case.d4rl}-v0 (Minari)"
+        )
+    return found[0]
+
+
+def _plain(path: Path) -> str:
+    stem = path.stem if path.suffix in (".hdf5", ".h5") else path.name
+    return re.sub(r"-v\d+$", "", stem.lower().replace("_", "-"))

@@ -1,0 +1,154 @@
+"""The Gymnasium tables: figures by hand, and one of them from policy file to picture at a tiny size."""
+
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import matplotlib.image
+import numpy as np
+import pytest
+
+from kdp_core.benchmarks import gym_run, gym_table, gym_training, long_format
+from kdp_core.benchmarks.gym_eval import GymOutcome
+from kdp_core.benchmarks.gym_suites import SUITES, GymRow
+from kdp_core.benchmarks.gym_table import QUICK, GymTableOptions, Result
+from kdp_core.benchmarks.gym_training import GymTrainingOptions, Source
+from kdp_core.benchmarks.training_runs import METHODS
+from kdp_core.datasets import Episode, open_episodes
+from kdp_core.exceptions import ConfigError, DataError
+from kdp_core.planner import Planner
+from kdp_core.sim.gym_collect import RolloutOptions, collect_rollouts
+
+CASES = {case.name: case for suite in SUITES.values() for case in suite.cases}
+TINY = GymTableOptions(
+    ("hopper-medium",), ("joint", "bc"), episodes=2, most_candidates=16,
+    training=GymTrainingOptions(
+        data_steps=300, windows=150, horizon=4, steps=4, conditions=8, samples=4, neighbours=2, width=16,
+        scorer_steps=4,
+    ),
+)  # fmt: skip
+
+
+def outcomes(*scores: float, success: bool | None = None) -> list[GymOutcome]:
+    return [GymOutcome(i, 10 * s, s, success, 5, 5, 2.0 + i) for i, s in enumerate(scores)]
+
+
+def test_markdown_by_hand() -> None:
+    """Means 20 ± 10 and 50 ± 0 give 35 ± 5 (the square root of 10² + 0², over 2)."""
+    suite = replace(SUITES["adroit"], cases=tuple(CASES[name] for name in ("pen", "door")))
+    results = [
+        Result(GymRow("kdp", 64), CASES["pen"], 1, outcomes(10, 30, success=True)),
+        Result(GymRow("kdp", 1), CASES["pen"], 1, outcomes(0, 0, success=False)),
+        Result(GymRow("data"), CASES["pen"], 0, outcomes(90)),
+        Result(GymRow("kdp", 64), CASES["door"], 1, outcomes(50, 50, success=False)),
+    ]
+    lines = gym_table.markdown(suite, "data", results).splitlines()
+    head = "| method | K | L | NFE | pen | published | door | published | average | success | plan, ms p50 |"
+    assert lines[0] == "data" and lines[2] == head and lines[3].count("|") == head.count("|")
+    ranked = "| kdp | 64 | 1 | 1 | 20.0 ± 10.0 | 53.4 | 50.0 ± 0.0 | 61.8 | 35.0 ± 5.0 | 100.0 / 0.0 | 2.5 |"
+    assert ranked in lines
+    assert "| kdp | 1 | 1 | 1 | 0.0 ± 0.0 |  |  |  |  | 0.0 / - | 2.5 |" in lines
+    assert "| data | 1 | 1 | 0 | 90.0 |  |  |  |  | - / - | 2 |" in lines
+    rows = gym_table.long_rows(results)
+    success = [row for row in rows if row["metric"] == "success"]
+    assert [row["value"] for row in success] == [1.0, 0.0, 0.0]
+    assert rows[0]["stderr"] == pytest.approx(10.0) and rows[0]["candidates"] == 64 and rows[0]["chunk"] == 1
+
+
+def test_success_is_what_chunking_shows() -> None:
+    done = [GymOutcome(i, 0.0, 7.0, i < 3, 5, 5, 1.0) for i in range(4)]
+    text = gym_table.markdown(SUITES["chunking"], "", [Result(GymRow("kdp", 64, 8), CASES["pen"], 1, done)])
+    assert "| kdp | 64 | 8 | 1 | 75.0 ± 25.0 | 73.0 | 7.0 | 1 |" in text
+
+
+def test_methods_get_equal_steps_batches_and_windows(tmp_path: Path) -> None:
+    class Data:
+        path = tmp_path
+
+        def step_counts(self) -> np.ndarray:
+            return np.full(100, 1000)
+
+    options = GymTrainingOptions(windows=30_000)
+    for case, horizon in ((CASES["hopper-medium"], 32), (CASES["halfcheetah-medium"], 4)):
+        for method in METHODS:
+            config = gym_training.training_config(case, method, options, Data(), tmp_path)  # type: ignore[arg-type]
+            train = config.train
+            assert (train.steps, train.conditions * train.samples) == (4000, 512)
+            assert config.horizon == (1 if method == "bc" else horizon)
+            assert config.control.every == 4  # 100,000 rows for at most 30,000 windows
+
+
+def test_whole_episodes_are_the_datas_row() -> None:
+    def episode(reward: float, ended: bool) -> Episode:
+        ends = np.array([False, ended])
+        return Episode(np.zeros((3, 1)), np.zeros((2, 1)), np.full(2, reward), ends, np.zeros(2, np.bool_))
+
+    found = gym_training.data_outcomes(CASES["hopper-medium"], [episode(1.0, True), episode(5.0, False)])  # type: ignore[arg-type]
+    assert [o.total for o in found] == [2.0]
+
+
+@pytest.mark.parametrize("name", SUITES)
+def test_quick_is_small(name: str) -> None:
+    quick = QUICK[name]
+    assert len(gym_table.cases_of(name, quick)) == 1 and quick.training.steps <= 300 and quick.episodes <= 10
+    with pytest.raises(ConfigError, match=r"options.cases: 'nothing' is unknown in table"):
+        gym_table.cases_of(name, GymTableOptions(("nothing",)))
+
+
+def check_clone(artifact: Path, out: Path) -> None:
+    """A planner as behaviour policy executes the first action of its plans."""
+    planner = Planner.load(artifact)
+    episodes = open_episodes(collect_rollouts([artifact], RolloutOptions("Hopper-v4", 5), out))
+    first, rng = episodes[0], np.random.default_rng(0)
+    for state, action in zip(first.observations, first.actions, strict=False):
+        noise = rng.standard_normal((1, planner.d_noise), dtype=np.float32)
+        windows, _ = planner.propose(state, np.zeros(0), noise)
+        assert action == pytest.approx(np.clip(windows[0, 0, 11:], -1, 1), abs=1e-4)
+    assert episodes.metadata["algorithm_name"] == "bc0"
+
+
+def test_from_policy_file_to_picture(tmp_path: Path, write_policy: Callable[..., Path]) -> None:
+    pytest.importorskip("mujoco", reason="MuJoCo, which Gymnasium's environments run on, is not installed")
+    pytest.importorskip("gymnasium", reason="gymnasium is not installed")
+    write_policy(tmp_path / "sac-hopper.npz", 0)
+    said: list[str] = []
+
+    @contextmanager
+    def bar() -> Iterator[Callable[[str, int, int, int], None]]:
+        yield lambda label, done, total, good: said.append(label)
+
+    def run(source: Source, options: GymTableOptions = TINY) -> str:
+        return gym_run.run_suite(
+            "locomotion", "locomotion-tiny", source, tmp_path / "train", tmp_path / "bench", options, 1,
+            said.append, bar,
+        ).read_text()  # fmt: skip
+
+    text = run(Source(tmp_path))
+    assert (
+        text.startswith("data: hopper-medium: 3") and "stochastic rollouts of sac-hopper in Hopper-v4" in text
+    )
+    assert said[0] == "hopper-medium: collecting" and "hopper-medium, joint, K = 16, L = 1" in said
+    document = long_format.read(tmp_path / "bench" / "locomotion-tiny.json")
+    rows = {(r["method"], r["candidates"], r["metric"]): r for r in document["rows"]}
+    assert {method for method, _, _ in rows} == {"joint", "bc", "random", "data"}
+    assert {r["task"] for r in document["rows"]} == {"hopper-medium"}
+    data = open_episodes(tmp_path / "train" / "locomotion-tiny" / "data" / "hopper-medium-rollouts-v0")
+    returns = [episode.rewards.sum() for episode in data]
+    assert rows["data", 1, "score"]["value"] == pytest.approx((np.mean(returns) + 20.272305) / 32.54572305)
+    assert rows["joint", 16, "score"]["nfe"] == 1 and rows["joint", 16, "planner_ms_p50"]["value"] > 0
+    assert matplotlib.image.imread(tmp_path / "bench" / "locomotion-tiny.png").std() > 0.05
+
+    clone = tmp_path / "train" / "locomotion-tiny" / "hopper-medium" / "bc0" / "artifact"
+    check_clone(clone, tmp_path / "cloned-v0")
+
+    said.clear()
+    assert run(Source(tmp_path)) == text and said == []  # nothing is done twice
+    own = tmp_path / "own"
+    own.mkdir()
+    (own / "hopper-medium-v0").symlink_to(data.path.parent.parent)
+    assert "hopper-medium: 3" in run(Source(data=own)) and not any("planners to do" in line for line in said)
+    with pytest.raises(DataError, match="trained with another configuration"):
+        run(Source(tmp_path), replace(TINY, training=replace(TINY.training, steps=5)))
+    with pytest.raises(DataError, match="exists already"):
+        run(Source(tmp_path), replace(TINY, training=replace(TINY.training, data_steps=600)))
