@@ -15,7 +15,9 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from kdp_core.benchmarks import (
+    ablation_table,
     arm_table,
+    cost_table,
     flight_table,
     gym_run,
     gym_table,
@@ -87,7 +89,7 @@ class Hardware(Table):
     def run(self) -> Path:
         """Run what is missing; returns the Markdown table."""
         options = hardware_table.HardwareOptions(3, 1, 1) if self.quick else self.options
-        hardware_table.run_table(self.planners, self.out, options, lambda line: print(line, flush=True))
+        hardware_table.run_table(self.planners, self.out, options, _print)
         return self.out / "hardware.md"
 
 
@@ -105,13 +107,49 @@ class Maze(Table):
         name = "maze-quick" if self.quick else "maze"
         options, folder = maze_table.QUICK if self.quick else self.options, self.planners / name
         for number, maze in enumerate(options.mazes):
-            train_missing(
-                maze, METHODS, options.seeds, options.training, folder, lambda line: print(line, flush=True)
-            )
+            train_missing(maze, METHODS, options.seeds, options.training, folder, _print)
             sofar = replace(options, mazes=options.mazes[: number + 1])
             with _bar() as show:
                 document = maze_table.run_table(folder, self.out, sofar, self.processes, show, name)
             save_figure(document, maze_table.PUBLISHED, self.out / f"{name}.png")
+        return self.out / f"{name}.md"
+
+
+@dataclass
+class Cost:
+    """Table II: evaluations and milliseconds of a plan, methods interleaved, and end to end over ROS."""
+
+    out: Path = Path("out/bench")
+    """Folder of cost.json, cost.md and cost.png."""
+    quick: bool = False
+    """K = 64 only and few rounds."""
+    options: cost_table.CostTableOptions = field(default_factory=cost_table.CostTableOptions)
+    """How much is measured."""
+
+    def run(self) -> Path:
+        """Measure; returns the Markdown table."""
+        options = cost_table.QUICK if self.quick else self.options
+        cost_table.run_table(self.out, options, _print)
+        return self.out / "cost.md"
+
+
+@dataclass
+class Ablation(Table):
+    """Table IV: the paper's field with one part changed, on Maze2D; trains and evaluates what is missing."""
+
+    processes: int = os.cpu_count() or 1
+    """Worker processes of the evaluation."""
+    options: ablation_table.AblationOptions = field(default_factory=ablation_table.AblationOptions)
+    """How much is run."""
+
+    def run(self) -> Path:
+        """Run what is missing, maze by maze; returns the Markdown table."""
+        name, mazes = ("ablation-quick", "maze-quick") if self.quick else ("ablation", "maze")
+        options = ablation_table.QUICK if self.quick else self.options
+        with _bar() as show:
+            ablation_table.run_table(
+                self.planners / mazes, self.out, options, self.processes, _print, show, name
+            )
         return self.out / f"{name}.md"
 
 
@@ -129,7 +167,7 @@ class Routes(Table):
         for number, maze in enumerate(options.mazes):
             train_missing(
                 maze, routes_table.METHODS, options.seeds, options.training, folder,
-                lambda line: print(line, flush=True),
+                _print,
             )  # fmt: skip
             sofar = replace(options, mazes=options.mazes[: number + 1])
             with _bar() as show:
@@ -162,7 +200,7 @@ class Gym(Table):
             self.out,
             gym_table.QUICK[self.name] if self.quick else self.options,
             self.processes,
-            lambda line: print(line, flush=True),
+            _print,
             _bar,
         )
 
@@ -192,12 +230,18 @@ Command = (
     Annotated[Flight, tyro.conf.subcommand("flight")]
     | Annotated[Arm, tyro.conf.subcommand("arm")]
     | Annotated[Hardware, tyro.conf.subcommand("hardware")]
+    | Annotated[Cost, tyro.conf.subcommand("cost")]
+    | Annotated[Ablation, tyro.conf.subcommand("ablation")]
     | Annotated[Maze, tyro.conf.subcommand("maze")]
     | Annotated[Routes, tyro.conf.subcommand("routes")]
     | Annotated[Locomotion, tyro.conf.subcommand("locomotion")]
     | Annotated[Adroit, tyro.conf.subcommand("adroit")]
     | Annotated[Chunking, tyro.conf.subcommand("chunking")]
 )
+
+
+def _print(line: str) -> None:
+    print(line, flush=True)
 
 
 @contextmanager
@@ -226,7 +270,7 @@ def _bar() -> Iterator[Callable[[str, int, int, int], None]]:
 @user_errors
 def main() -> None:
     """Run and print the table."""
-    command: Table = tyro.cli(Command, description=__doc__)  # type: ignore[arg-type]
+    command = tyro.cli(Command, description=__doc__)  # type: ignore[arg-type]
     print(command.run().read_text())  # type: ignore[attr-defined]
 
 

@@ -2,25 +2,19 @@
 
 Every method is one ONNX graph, run by onnxruntime as on a robot; a call counts from drawing the noise to the
 chosen window. Weights are untrained unless artifacts are given: the times do not depend on them.
-
-    python -m kdp_core.benchmarks.cost --json results/cost.json
 """
 
 from __future__ import annotations
 
-import sys
 import time
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from pathlib import Path
 
 import numpy as np
-import tyro
-from rich.console import Console
-from rich.table import Table
 
 from kdp_core.benchmarks import long_format
 from kdp_core.benchmarks.cost_graphs import Graph, Sizes, graphs
-from kdp_core.cli import user_errors
 from kdp_core.exceptions import ConfigError
 from kdp_core.planner import open_session, select
 from kdp_core.ranges import at_least
@@ -31,11 +25,9 @@ MOST_CALLS = 25
 
 
 @dataclass(frozen=True)
-class Args:
-    """Measure NFE, BEF and the time of a plan for each method and number of candidates."""
+class CostOptions:
+    """What is measured."""
 
-    json: Path
-    """File to write (long format)."""
     task: str = "flight"
     """Task whose windows are planned."""
     candidates: tuple[int, ...] = (1, 16, 64)
@@ -105,6 +97,11 @@ class Cell:
             self.seconds.append(seconds)
             self.cpu_seconds.append(cpu_seconds)
 
+    def percentiles_ms(self) -> tuple[float, float]:
+        """p50 and p99 of a call."""
+        p50, p99 = np.percentile(self.seconds, [50, 99]) * 1e3
+        return float(p50), float(p99)
+
     def _call(self) -> tuple[float, float]:
         start, cpu_start = time.perf_counter(), time.process_time()
         noise = self._rng.standard_normal((self.k, self._source.d_noise), dtype=np.float32)
@@ -117,27 +114,25 @@ class Cell:
         return self.k * (self.graph.nfe + int(self.graph.ranked))
 
 
-def run(args: Args, console: Console) -> list[long_format.Row]:
-    """Measure and write ``args.json``; return its rows."""
-    console.print("exporting the graphs")
+def measure(options: CostOptions, say: Callable[[str], None]) -> list[Cell]:
+    """Times of every method and number of candidates, in rounds over all of them in random order."""
+    say("exporting the graphs")
     cells = []
-    for graph in graphs(args.task, args.sizes, args.artifacts):
-        source = Source(graph, args.threads)
-        cells += [Cell(graph, source, k) for k in ([1] if graph.method == "bc" else args.candidates)]
+    for graph in graphs(options.task, options.sizes, options.artifacts):
+        source = Source(graph, options.threads)
+        cells += [Cell(graph, source, k) for k in ([1] if graph.method == "bc" else options.candidates)]
     rng = np.random.default_rng(0)
-    for number in range(args.rounds):
+    for number in range(options.rounds):
         for index in rng.permutation(len(cells)):
             cells[index].visit()
-        console.print(f"round {number + 1}/{args.rounds}")
-    rows = [row for cell in cells for row in _rows(cell, cells, args)]
-    long_format.write(args.json, _description(args), rows)
-    console.print(_table(cells))
-    return rows
+        say(f"round {number + 1}/{options.rounds}")
+    return cells
 
 
-def _rows(cell: Cell, cells: list[Cell], args: Args) -> list[long_format.Row]:
-    p50, p99 = np.percentile(cell.seconds, [50, 99]) * 1e3
-    ratio, cpu_ratio = _ratios(cell, cells)
+def rows(cell: Cell, cells: list[Cell], options: CostOptions) -> list[long_format.Row]:
+    """One cell in the long format."""
+    p50, p99 = cell.percentiles_ms()
+    ratio, cpu_ratio = ratios(cell, cells)
     values = {
         "nfe": cell.graph.nfe,
         "bef": cell.bef,
@@ -150,18 +145,18 @@ def _rows(cell: Cell, cells: list[Cell], args: Args) -> list[long_format.Row]:
     more = {
         "candidates": cell.k,
         "calls": len(cell.seconds),
-        "threads": args.threads,
+        "threads": options.threads,
         "parameters": cell.graph.parameters,
         "trained": cell.graph.trained,
     }
     return [
-        long_format.row(args.task, cell.graph.method, metric, float(value), **more)
+        long_format.row(options.task, cell.graph.method, metric, float(value), **more)
         for metric, value in values.items()
         if value is not None
     ]
 
 
-def _ratios(cell: Cell, cells: list[Cell]) -> tuple[float, float] | tuple[None, None]:
+def ratios(cell: Cell, cells: list[Cell]) -> tuple[float, float] | tuple[None, None]:
     """Median times over those of the one-step planner with as many candidates, ranked as this one is."""
     base = "kdp_ranked" if cell.graph.ranked else "kdp_unranked"
     for other in cells:
@@ -171,41 +166,17 @@ def _ratios(cell: Cell, cells: list[Cell]) -> tuple[float, float] | tuple[None, 
     return None, None
 
 
-def _description(args: Args) -> str:
+def description(options: CostOptions) -> str:
+    """One sentence on what was measured, and how."""
     untrained = [
-        name for name in ("kdp", "diffuser", "diffuser_same_network", "bc") if name not in args.artifacts
+        name for name in ("kdp", "diffuser", "diffuser_same_network", "bc") if name not in options.artifacts
     ]
     weights = f"untrained weights ({', '.join(untrained)}), on which times do not depend" if untrained else ""
-    trained = "; ".join(f"{name}: {path.name}" for name, path in args.artifacts.items())
+    trained = "; ".join(f"{name}: {path.name}" for name, path in options.artifacts.items())
     return (
-        f"time of a plan call (noise, fused graph, choice) for task {args.task}, onnxruntime on the CPU, "
-        f"{args.threads} thread(s), methods interleaved in {args.rounds} rounds, warm-up excluded; "
+        f"time of a plan call (noise, fused graph, choice) for task {options.task}, onnxruntime on the CPU, "
+        f"{options.threads} thread(s), methods interleaved in {options.rounds} rounds, warm-up excluded; "
         + "; ".join(part for part in (weights, trained) if part)
         + "; bef counts the scorer for ranked methods; ratios are of medians at equal candidates, by clock"
         + " and by processor time, which differ if the machine did something else besides"
     )
-
-
-def _table(cells: list[Cell]) -> Table:
-    table = Table()
-    for name in ("method", "K", "NFE", "BEF", "p50 ms", "p99 ms", "CPU ms", "calls", "x KDP", "x CPU"):
-        table.add_column(name, no_wrap=name == "method")
-    for cell in cells:
-        p50, p99 = np.percentile(cell.seconds, [50, 99]) * 1e3
-        ratios = ("" if value is None else f"{value:.1f}" for value in _ratios(cell, cells))
-        table.add_row(
-            cell.graph.method, str(cell.k), str(cell.graph.nfe), str(cell.bef), f"{p50:.2f}", f"{p99:.2f}",
-            f"{np.median(cell.cpu_seconds) * 1e3:.2f}", str(len(cell.seconds)), *ratios,
-        )  # fmt: skip
-    return table
-
-
-@user_errors
-def main() -> None:
-    """Command line."""
-    width = None if sys.stderr.isatty() else 120
-    run(tyro.cli(Args, description=__doc__), Console(stderr=True, width=width))
-
-
-if __name__ == "__main__":
-    main()

@@ -87,6 +87,13 @@ def _count(graph: onnx.GraphProto) -> int:
 
 
 def _untrained(name: str, task: str, sizes: Sizes) -> Graph:
+    model = untrained_model(name, task, sizes)
+    parameters = sum(p.numel() for p in model.parameters())
+    return Graph(name, model.spec, export_onnx(model), model.nfe, True, parameters, False)
+
+
+def untrained_model(name: str, task: str, sizes: Sizes) -> KdpModel:
+    """The network of one of ``METHODS`` with random weights, as large as a trained one."""
     spec = make_task(task, 1 if name == "bc" else None).spec
     spec = spec.model_copy(update={"normaliser": _unit_normaliser(spec)})
     torch.manual_seed(0)
@@ -99,8 +106,7 @@ def _untrained(name: str, task: str, sizes: Sizes) -> Graph:
     else:
         model = KdpModel(spec, sizes.network, 0 if name == "bc" else sizes.components)
     _pretend_fitted(model)
-    parameters = sum(p.numel() for p in model.parameters())
-    return Graph(name, model.spec, export_onnx(model), model.nfe, True, parameters, False)
+    return model
 
 
 @torch.no_grad()

@@ -52,25 +52,25 @@ def row(
     task: str,
     method: str,
     metric: str,
-    value: float,
+    value: float | None,
     stderr: float | None = None,
     seed: int | None = None,
     **more: Any,
 ) -> Row:
-    """Return one row; a value or standard error that is not finite (a run that diverged) becomes None."""
+    """Return one row; what is not finite (a run that diverged) becomes None."""
     return {
         "task": task,
         "method": method,
         "metric": metric,
         "value": _finite_or_none(value),
-        "stderr": None if stderr is None else _finite_or_none(stderr),
+        "stderr": _finite_or_none(stderr),
         "seed": seed,
         **more,
     }
 
 
-def _finite_or_none(number: float) -> float | None:
-    return float(number) if math.isfinite(number) else None
+def _finite_or_none(number: float | None) -> float | None:
+    return None if number is None or not math.isfinite(number) else float(number)
 
 
 def validate(document: Any, source: str = "results") -> Document:

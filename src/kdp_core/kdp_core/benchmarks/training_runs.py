@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 import json
+import time
 from collections.abc import Callable, Sequence
+from contextlib import redirect_stdout
 from dataclasses import asdict, replace
 from typing import TYPE_CHECKING, Any, Literal, get_args
 
+from kdp_core.benchmarks.spread import ONE_AFTER_ANOTHER, Spread, run_all
 from kdp_core.exceptions import DataError
 from kdp_core.files import load_json
 
@@ -42,22 +45,44 @@ def settings_of(method: PlannerMethod, train: TrainConfig, diffuser: DiffuserCon
 
 
 def train_missing(
-    configs: Sequence[RunConfig], collect: Callable[[], object], what: str, say: Callable[[str], None]
+    configs: Sequence[RunConfig],
+    collect: Callable[[], object],
+    what: str,
+    say: Callable[[str], None],
+    spread: Spread = ONE_AFTER_ANOTHER,
 ) -> None:
     """Call ``collect`` and train the planners, unless they are there; goes on from checkpoints.
 
-    Raises DataError if a planner is there that was trained in another way.
+    Trainings in processes of their own write what they say to OUT/train.log. Raises DataError if a planner is
+    there that was trained in another way.
     """
     missing = [config for config in configs if not trained(config)]
     if not missing:
         return
-    from kdp_core.run_training import run_training
-
     say(f"{what}, {len(missing)} of {len(configs)} planners to do")
     collect()
-    for number, config in enumerate(missing):
-        say(f"{config.out} ({number + 1} of {len(missing)})")
-        run_training(config, asdict(config))
+    began = time.monotonic()
+    apart = spread.apart(len(missing))
+    if apart:
+        say(f"trainings go on apart, see {missing[0].out.parent}/*/train.log")
+    work = train_logged if apart else train_here
+    for number, config in enumerate(run_all(work, missing, spread), 1):
+        left = (time.monotonic() - began) / number * (len(missing) - number)
+        say(f"{config.out} done ({number} of {len(missing)}, about {left / 60:.0f} min left)")
+
+
+def train_here(config: RunConfig) -> None:
+    """Train one planner."""
+    from kdp_core.run_training import run_training
+
+    run_training(config, asdict(config))
+
+
+def train_logged(config: RunConfig) -> None:
+    """Train one planner and write what it says to OUT/train.log."""
+    config.out.mkdir(parents=True, exist_ok=True)
+    with (config.out / "train.log").open("a", buffering=1) as log, redirect_stdout(log):
+        train_here(config)
 
 
 def trained(config: RunConfig) -> bool:

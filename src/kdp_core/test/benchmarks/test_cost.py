@@ -1,23 +1,22 @@
 """Rows of the cost benchmark for graphs made by hand, and where its real graphs come from."""
 
+import json
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import onnx
 import pytest
 from onnx import TensorProto, helper, numpy_helper
-from rich.console import Console
 
-from kdp_core.benchmarks import cost, cost_graphs, long_format
+from kdp_core.benchmarks import cost, cost_e2e, cost_graphs, cost_table, long_format
 from kdp_core.benchmarks.cost_graphs import Graph, Sizes
-from kdp_core.exceptions import ConfigError
+from kdp_core.exceptions import ConfigError, DataError
 from kdp_core.generator import NetworkSize
 from kdp_core.planner import Planner, open_session
 from kdp_core.spec import Spec
-
-CONSOLE = Console(quiet=True)
 
 
 def graph_of(spec: Spec, method: str, nfe: int, ranked: bool) -> Graph:
@@ -56,11 +55,11 @@ def test_rows_of_every_method_and_number_of_candidates(
         yield graph_of(fitted_spec, "diffuser_ranked", 20, True)
 
     monkeypatch.setattr(cost, "graphs", made)
-    args = cost.Args(json=tmp_path / "cost.json", candidates=(1, 4), rounds=3)
-    rows = cost.run(args, CONSOLE)
-    document = long_format.read(tmp_path / "cost.json")
-    assert document["rows"] == rows
+    options = cost_table.CostTableOptions(cost.CostOptions(candidates=(1, 4), rounds=3), flights=0)
+    document = cost_table.run_table(tmp_path, options, lambda line: None)
+    assert document == long_format.read(tmp_path / "cost.json")
     assert "untrained weights (kdp, diffuser, diffuser_same_network, bc)" in document["data"]
+    rows = [row for row in document["rows"] if "(published)" not in row["method"]]
     value = {(row["method"], row["candidates"], row["metric"]): row["value"] for row in rows}
     assert {key[:2] for key in value} == {
         ("bc", 1), ("kdp_ranked", 1), ("kdp_ranked", 4), ("kdp_unranked", 1), ("kdp_unranked", 4),
@@ -78,6 +77,9 @@ def test_rows_of_every_method_and_number_of_candidates(
         assert value[method, 1, "planner_cpu_ms_p50"] >= 0
         base = "kdp_unranked" if method == "bc" else "kdp_ranked"
         assert value[method, 1, "ratio_to_kdp"] == pytest.approx(p50 / value[base, 1, "planner_ms_p50"])
+    table = (tmp_path / "cost.md").read_text()
+    assert "| diffuser_ranked | 4 | 20 | 84 |" in table and "| 149.32 |" in table
+    assert (tmp_path / "cost.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_calls_of_a_cell_are_counted_without_warm_up(fitted_spec: Spec) -> None:
@@ -120,6 +122,33 @@ def test_graphs_of_an_artifact(shipped: Path) -> None:
     ("change", "words"),
     [({"candidates": ()}, "candidates must be numbers"), ({"rounds": 0}, "rounds must be at least 1")],
 )
-def test_impossible_arguments(tmp_path: Path, change: dict, words: str) -> None:
+def test_impossible_arguments(change: dict, words: str) -> None:
     with pytest.raises(ConfigError, match=words):
-        replace(cost.Args(json=tmp_path / "cost.json"), **change)
+        replace(cost.CostOptions(), **change)
+
+
+SMALL = Sizes(network=NetworkSize(d_noise=3, width=8, blocks=1, scorer_width=8), components=4)
+
+
+def test_end_to_end_flies_an_untrained_planner_and_reads_the_summary(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    calls = []
+
+    def bench(command: list[str], **_: object) -> SimpleNamespace:
+        calls.append(command)
+        given = dict(zip(command[3::2], command[4::2], strict=True))
+        assert Planner.load(given["--artifact"]).nfe == 1
+        n = 100 if given["--candidates"] == "16" else 0
+        Path(given["--json"]).write_text(json.dumps({"e2e_ms": {"p50": 7.5 if n else None, "n": n}}))
+        return SimpleNamespace(returncode=0)
+
+    monkeypatch.setattr(cost_e2e.subprocess, "run", bench)
+    found = cost_e2e.end_to_end_ms("kdp", 16, 1, SMALL, tmp_path, lambda line: None)
+    assert found == (7.5, 100)
+    assert cost_e2e.end_to_end_ms("kdp", 64, 1, SMALL, tmp_path, lambda line: None) == (None, 0)
+    assert len(calls) == 2
+
+    monkeypatch.setattr(cost_e2e.subprocess, "run", lambda *_, **__: SimpleNamespace(returncode=1))
+    with pytest.raises(DataError, match="ended with 1"):
+        cost_e2e.end_to_end_ms("kdp", 16, 1, SMALL, tmp_path, lambda line: None)
