@@ -64,7 +64,7 @@ def draw(panel: Axes, maze: Layout, condition: Condition, paths: np.ndarray) -> 
         panel.plot(path[:, 1], path[:, 0], color=colour, linewidth=0.7, alpha=0.7)
     panel.plot(*condition.state[1::-1], "ko", markersize=5)
     panel.plot(*condition.goal[::-1], "k*", markersize=8)
-    panel.set_xlim(low, high[1])
-    panel.set_ylim(high[0], low)
+    panel.set_xlim(low + HALF_CELL_M, high[1] - HALF_CELL_M)  # half of the outer walls
+    panel.set_ylim(high[0] - HALF_CELL_M, low + HALF_CELL_M)
     panel.set_xticks([])
     panel.set_yticks([])

@@ -8,7 +8,7 @@ import pytest
 
 from kdp_core.datasets import open_episodes
 from kdp_core.datasets.episodes import Episode
-from kdp_core.exceptions import DataError
+from kdp_core.exceptions import ConfigError, DataError
 from kdp_core.prepare import prepare
 from kdp_core.sim.maze2d_collect import collect_maze
 from kdp_core.sim.maze2d_options import MazeCollectOptions
@@ -68,6 +68,24 @@ def test_cloning_learns_one_row_with_a_goal_from_later_on() -> None:
     away = (batch.context[:, 0] - batch.state[:, 0]) / 0.02
     assert task.spec.goal.mode == "context" and task.spec.d_goal == 0 and task.spec.d_context == 2
     assert (away > 0.5).all() and away.max() > 60
+
+
+def test_journeys_are_windows_from_their_start_to_their_goal() -> None:
+    """A journey of 160 rows has windows at rows 0, 64 and 128, held at its end; too long a one is cut."""
+    episode = moving(160)
+    batch = MazeTask("ring", 160).windows(episode)
+    np.testing.assert_array_equal(batch.state, episode.observations[[0, 64, 128]])
+    np.testing.assert_allclose(batch.context, episode.observations[[159] * 3, :2])
+    assert [int((window[:, 2] != 0).sum()) for window in batch.windows] == [160, 96, 32]
+    cut = MazeTask("ring", 100).windows(episode)
+    np.testing.assert_allclose(cut.context[:2], episode.observations[[99, 159], :2])
+
+
+def test_mazes_with_loops_are_tasks_by_name() -> None:
+    task = make_task("routes-blocks")
+    assert (task.spec.name, task.spec.horizon) == ("routes-blocks", 256)
+    with pytest.raises(ConfigError, match=r"known: .*routes-blocks, routes-ring"):
+        make_task("routes-none")
 
 
 def test_data_set_is_prepared_with_the_goal_in_the_key(data: Path) -> None:
