@@ -79,7 +79,8 @@ def evaluate(
     for part in _chunks(options, processes or os.cpu_count() or 1):
         outcomes += part
         if progress is not None:
-            progress(len(outcomes), options.episodes, sum(bool(o.success) for o in outcomes))
+            good = sum(o.success is not False for o in outcomes)  # all where the environment does not tell
+            progress(len(outcomes), options.episodes, good)
     return outcomes
 
 

@@ -178,7 +178,8 @@ def markdown(suite: Suite, data: str, results: Sequence[Result]) -> str:
     beside = {column for figures in suite.published.values() for column in figures}
     head = "".join(f" {c} | published |" if c in beside else f" {c} |" for c in columns)
     other = "success" if suite.metric == "score" else "score"
-    lines = [data, "", f"| method | K | L | NFE |{head} {other} | plan, ms p50 |"]
+    head += f" {other} |" if any(result.figures(other) for result in results) else ""
+    lines = [data, "", f"| method | K | L | NFE |{head} plan, ms p50 |"]
     lines.append("|---" * (lines[-1].count("|") - 1) + "|")
     rows = list(dict.fromkeys(result.row for result in results))
     for row in rows:
@@ -189,11 +190,14 @@ def markdown(suite: Suite, data: str, results: Sequence[Result]) -> str:
         for column in columns:
             shown += f" {_cell(mine, cases if column == AVERAGE else [column], suite.metric)} |"
             shown += f" {published.get(column, '')} |" if column in beside else ""
-        others = [_cell(mine, [case], other).split(" ")[0] or "-" for case in cases]
+        if head.endswith(f" {other} |"):
+            shown += (
+                " " + " / ".join(_cell(mine, [case], other).split(" ")[0] or "-" for case in cases) + " |"
+            )
         times = [o.plan_ms for r in mine.values() for o in r.outcomes if o.plan_ms is not None]
         nfe = next(iter(mine.values())).nfe
         lines.append(
-            f"| {row.method} | {row.candidates} | {row.chunk} | {nfe} |{shown} {' / '.join(others)} | "
+            f"| {row.method} | {row.candidates} | {row.chunk} | {nfe} |{shown} "
             f"{f'{np.median(times):.2g}' if times else '-'} |"
         )
     if suite.only_published:

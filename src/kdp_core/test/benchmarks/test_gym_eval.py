@@ -114,4 +114,4 @@ def test_random_policy_scores_near_zero() -> None:
     said: list[tuple[int, int, int]] = []
     outcomes = evaluate(GymEvaluationOptions(episodes=25), 1, lambda *done: said.append(done))
     assert np.mean([o.score for o in outcomes]) == pytest.approx(1.0, abs=1.0)
-    assert said[-1] == (25, 25, 0) and len({o.episode_seed for o in outcomes}) == 25
+    assert said[-1] == (25, 25, 25) and len({o.episode_seed for o in outcomes}) == 25

@@ -125,9 +125,9 @@ def test_from_policy_file_to_picture(tmp_path: Path, write_policy: Callable[...,
         ).read_text()  # fmt: skip
 
     text = run(Source(tmp_path))
-    assert (
-        text.startswith("data: hopper-medium: 3") and "stochastic rollouts of sac-hopper in Hopper-v4" in text
-    )
+    assert text.startswith("data: hopper-medium: 3")
+    assert "stochastic rollouts of sac-hopper in Hopper-v4" in text
+    assert "| method | K | L | NFE | hopper-medium | plan, ms p50 |" in text  # Hopper tells no success
     assert said[0] == "hopper-medium: collecting" and "hopper-medium, joint, K = 16, L = 1" in said
     document = long_format.read(tmp_path / "bench" / "locomotion-tiny.json")
     rows = {(r["method"], r["candidates"], r["metric"]): r for r in document["rows"]}
