@@ -4,15 +4,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Annotated, ClassVar
 
 import tyro
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from kdp_core.benchmarks import (
     ablation_table,
@@ -30,6 +26,9 @@ from kdp_core.benchmarks.gym_suites import SuiteName
 from kdp_core.benchmarks.gym_training import Source
 from kdp_core.benchmarks.maze_figure import save_figure
 from kdp_core.benchmarks.maze_training import METHODS, train_missing
+from kdp_core.benchmarks.progress import progress_bar, say
+from kdp_core.benchmarks.spread import Spread
+from kdp_core.benchmarks.training_runs import pairs
 from kdp_core.cli import user_errors
 
 
@@ -57,7 +56,7 @@ class Flight(Table):
     def run(self) -> Path:
         """Fly what is missing; returns the Markdown table."""
         options = flight_table.smaller(self.options, 20) if self.quick else self.options
-        with _bar() as show:
+        with progress_bar() as show:
             flight_table.run_table(self.planners, self.out, options, self.processes, show)
         return self.out / "flight.md"
 
@@ -74,7 +73,7 @@ class Arm(Table):
     def run(self) -> Path:
         """Run what is missing; returns the Markdown table."""
         options = arm_table.smaller(self.options, 20) if self.quick else self.options
-        with _bar() as show:
+        with progress_bar() as show:
             arm_table.run_table(self.planners, self.out, options, self.processes, show)
         return self.out / "arm.md"
 
@@ -89,16 +88,24 @@ class Hardware(Table):
     def run(self) -> Path:
         """Run what is missing; returns the Markdown table."""
         options = hardware_table.HardwareOptions(3, 1, 1) if self.quick else self.options
-        hardware_table.run_table(self.planners, self.out, options, _print)
+        hardware_table.run_table(self.planners, self.out, options, say)
         return self.out / "hardware.md"
 
 
 @dataclass
-class Maze(Table):
-    """Maze2D: fields and baselines at equal budgets; collects, trains and evaluates what is missing."""
+class TrainingTable(Table):
+    """What tables take that train what is missing."""
 
     processes: int = os.cpu_count() or 1
     """Worker processes of the evaluation."""
+    spread: Spread = field(default_factory=Spread)
+    """Where trainings run."""
+
+
+@dataclass
+class Maze(TrainingTable):
+    """Maze2D: fields and baselines at equal budgets; collects, trains and evaluates what is missing."""
+
     options: maze_table.MazeTableOptions = field(default_factory=maze_table.MazeTableOptions)
     """How much is run."""
 
@@ -107,9 +114,10 @@ class Maze(Table):
         name = "maze-quick" if self.quick else "maze"
         options, folder = maze_table.QUICK if self.quick else self.options, self.planners / name
         for number, maze in enumerate(options.mazes):
-            train_missing(maze, METHODS, options.seeds, options.training, folder, _print)
+            planners = pairs(METHODS, options.seeds, options.other_seeds)
+            train_missing(maze, planners, options.training, folder, say, self.spread)
             sofar = replace(options, mazes=options.mazes[: number + 1])
-            with _bar() as show:
+            with progress_bar() as show:
                 document = maze_table.run_table(folder, self.out, sofar, self.processes, show, name)
             save_figure(document, maze_table.PUBLISHED, self.out / f"{name}.png")
         return self.out / f"{name}.md"
@@ -129,16 +137,14 @@ class Cost:
     def run(self) -> Path:
         """Measure; returns the Markdown table."""
         options = cost_table.QUICK if self.quick else self.options
-        cost_table.run_table(self.out, options, _print)
+        cost_table.run_table(self.out, options, say)
         return self.out / "cost.md"
 
 
 @dataclass
-class Ablation(Table):
+class Ablation(TrainingTable):
     """Table IV: the paper's field with one part changed, on Maze2D; trains and evaluates what is missing."""
 
-    processes: int = os.cpu_count() or 1
-    """Worker processes of the evaluation."""
     options: ablation_table.AblationOptions = field(default_factory=ablation_table.AblationOptions)
     """How much is run."""
 
@@ -146,15 +152,15 @@ class Ablation(Table):
         """Run what is missing, maze by maze; returns the Markdown table."""
         name, mazes = ("ablation-quick", "maze-quick") if self.quick else ("ablation", "maze")
         options = ablation_table.QUICK if self.quick else self.options
-        with _bar() as show:
+        with progress_bar() as show:
             ablation_table.run_table(
-                self.planners / mazes, self.out, options, self.processes, _print, show, name
+                self.planners / mazes, self.out, options, self.processes, say, show, self.spread, name
             )
         return self.out / f"{name}.md"
 
 
 @dataclass
-class Routes(Table):
+class Routes(TrainingTable):
     """Mazes with loops: do plans spread over the routes as the data do? Collects, trains and evaluates."""
 
     options: routes_table.RoutesTableOptions = field(default_factory=routes_table.RoutesTableOptions)
@@ -165,27 +171,23 @@ class Routes(Table):
         name = "routes-quick" if self.quick else "routes"
         options, folder = routes_table.QUICK if self.quick else self.options, self.planners / name
         for number, maze in enumerate(options.mazes):
-            train_missing(
-                maze, routes_table.METHODS, options.seeds, options.training, folder,
-                _print,
-            )  # fmt: skip
+            planners = pairs(routes_table.METHODS, options.seeds, options.other_seeds)
+            train_missing(maze, planners, options.training, folder, say, self.spread)
             sofar = replace(options, mazes=options.mazes[: number + 1])
-            with _bar() as show:
+            with progress_bar() as show:
                 routes_table.run_table(folder, self.out, sofar, show, name)
             routes_figure.save_figure(folder, sofar, self.out / f"{name}.png")
         return self.out / f"{name}.md"
 
 
 @dataclass
-class Gym(Table):
+class Gym(TrainingTable):
     """What the tables in Gymnasium's environments share."""
 
     policies: Path | None = None
     """Folder of policy files (.npz) to roll out (docs/locomotion-benchmark.md says which)."""
     data: Path | None = None
     """Folder of data sets instead: D4RL's HDF5 files or Minari folders, by D4RL's names."""
-    processes: int = os.cpu_count() or 1
-    """Worker processes of the evaluation."""
     options: gym_table.GymTableOptions = field(default_factory=gym_table.GymTableOptions)
     """How much is run."""
     name: ClassVar[SuiteName]
@@ -200,8 +202,9 @@ class Gym(Table):
             self.out,
             gym_table.QUICK[self.name] if self.quick else self.options,
             self.processes,
-            _print,
-            _bar,
+            say,
+            progress_bar,
+            self.spread,
         )
 
 
@@ -238,33 +241,6 @@ Command = (
     | Annotated[Adroit, tyro.conf.subcommand("adroit")]
     | Annotated[Chunking, tyro.conf.subcommand("chunking")]
 )
-
-
-def _print(line: str) -> None:
-    print(line, flush=True)
-
-
-@contextmanager
-def _bar() -> Iterator[Callable[[str, int, int, int], None]]:
-    console = Console()
-    columns = (
-        TextColumn("{task.description}"),
-        BarColumn(20),
-        TextColumn("{task.fields[note]}"),
-        TimeRemainingColumn(),
-    )
-    with Progress(*columns, console=console, disable=not console.is_terminal) as bar:
-        row = bar.add_task("", total=1, note="")
-
-        def show(label: str, done: int, total: int, good: int) -> None:
-            note = f"{good}/{done} of {total}" if total else ""
-            bar.update(row, description=label, completed=done, total=total or None, note=note)
-            if total == 0:
-                console.print(label, soft_wrap=True)
-            elif not console.is_terminal and done == total:
-                print(f"{label}: {good}/{total}", flush=True)
-
-        yield show
 
 
 @user_errors

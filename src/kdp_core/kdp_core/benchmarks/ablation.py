@@ -11,6 +11,7 @@ import numpy as np
 
 from kdp_core.benchmarks import training_runs
 from kdp_core.benchmarks.maze_training import MazeTrainingOptions, data_path, training_config
+from kdp_core.benchmarks.spread import ONE_AFTER_ANOTHER, Spread
 from kdp_core.planner import Planner
 from kdp_core.sim.maze2d import Maze2D
 from kdp_core.sim.maze2d_layout import MazeName, layout
@@ -66,7 +67,12 @@ def variant_config(
 
 
 def train_variants(
-    maze: MazeName, seeds: int, options: MazeTrainingOptions, folder: Path, say: Callable[[str], None]
+    maze: MazeName,
+    seeds: int,
+    options: MazeTrainingOptions,
+    folder: Path,
+    say: Callable[[str], None],
+    spread: Spread = ONE_AFTER_ANOTHER,
 ) -> None:
     """Collect the maze's data and train what is missing."""
     wanted = [variant_config(maze, v, seed, options, folder) for seed in range(seeds) for v in VARIANTS]
@@ -76,7 +82,7 @@ def train_variants(
 
         collect_maze(maze, wanted[0].mazes, data_path(maze, folder))
 
-    training_runs.train_missing(wanted, collect, f"{task_name(maze)}, ablations", say)
+    training_runs.train_missing(wanted, collect, f"{task_name(maze)}, ablations", say, spread)
 
 
 def action_diversity(planner: Planner, maze: MazeName, seed: int) -> float:

@@ -16,6 +16,7 @@ from kdp_core.benchmarks.cells import Progress, cell
 from kdp_core.benchmarks.maze_eval import MazeEvaluationOptions, MazeOutcome
 from kdp_core.benchmarks.maze_table import QUICK as QUICK_MAZE
 from kdp_core.benchmarks.maze_training import MazeTrainingOptions
+from kdp_core.benchmarks.spread import ONE_AFTER_ANOTHER, Spread
 from kdp_core.files import write_text
 from kdp_core.planner import Planner
 from kdp_core.ranges import at_least
@@ -64,6 +65,7 @@ def run_table(
     processes: int,
     say: Callable[[str], None],
     progress: Progress,
+    spread: Spread = ONE_AFTER_ANOTHER,
     name: str = "ablation",
 ) -> dict[str, Any]:
     """Train and evaluate what is missing, maze by maze; write NAME.json, NAME.md and NAME.png after each.
@@ -73,7 +75,7 @@ def run_table(
     results: list[Result] = []
     document: dict[str, Any] = {}
     for number, maze in enumerate(options.mazes):
-        train_variants(maze, options.seeds, options.training, planners, say)
+        train_variants(maze, options.seeds, options.training, planners, say, spread)
         for variant in VARIANTS:
             for seed in range(options.seeds):
                 artifact = variant_config(maze, variant, seed, options.training, planners).out / "artifact"

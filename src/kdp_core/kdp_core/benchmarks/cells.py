@@ -8,9 +8,9 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any, TypeVar
 
-from kdp_core.proportions import wilson
 from kdp_core.exceptions import DataError
 from kdp_core.files import load_json, write_json
+from kdp_core.proportions import wilson
 
 Progress = Callable[[str, int, int, int], None]
 """``progress(label, done, total, successes)``."""

@@ -11,6 +11,7 @@ from kdp_core.benchmarks.bar_figure import Bar, Line, Panel, save_panels
 from kdp_core.benchmarks.cells import Progress
 from kdp_core.benchmarks.gym_suites import SUITES, Suite, SuiteName
 from kdp_core.benchmarks.gym_training import Source, data_of, policies_of, train_missing
+from kdp_core.benchmarks.spread import ONE_AFTER_ANOTHER, Spread
 from kdp_core.datasets import Episodes
 
 STYLES = {"kdp": "--", "diffuser": ":", "bc": "-."}
@@ -26,6 +27,7 @@ def run_suite(
     processes: int,
     say: Callable[[str], None],
     bar: Callable[[], AbstractContextManager[Progress]],
+    spread: Spread = ONE_AFTER_ANOTHER,
 ) -> Path:
     """Collect, train and evaluate what is missing, case by case; write OUT/LABEL.{json,md,png} after each.
 
@@ -39,6 +41,7 @@ def run_suite(
         processes: worker processes of the evaluation.
         say: told what is going on in training.
         bar: shows progress of collecting and of the evaluation.
+        spread: where trainings run.
 
     Returns:
         the Markdown table.
@@ -62,7 +65,7 @@ def run_suite(
                 show(f"{case}: collecting", done, total, done)
 
             data[case.name] = data_of(case, source, policies, options.training, folder, collecting)
-        train_missing(case, methods, options.training, data[case.name], folder, say)
+        train_missing(case, methods, options.training, data[case.name], folder, say, spread)
         with bar() as show:
             results += gym_table.evaluate_case(
                 name, case, data[case.name], folder, out / label, options, processes, show

@@ -14,6 +14,7 @@ from kdp_core.benchmarks import training_runs
 from kdp_core.benchmarks.d4rl_scores import normalised_score
 from kdp_core.benchmarks.gym_eval import GymOutcome
 from kdp_core.benchmarks.gym_suites import Case, own_data, policy_files
+from kdp_core.benchmarks.spread import ONE_AFTER_ANOTHER, Spread
 from kdp_core.benchmarks.training_runs import PlannerMethod, settings_of
 from kdp_core.datasets import Episodes, open_episodes
 from kdp_core.exceptions import DataError
@@ -184,6 +185,7 @@ def train_missing(
     episodes: Episodes,
     folder: Path,
     say: Callable[[str], None],
+    spread: Spread = ONE_AFTER_ANOTHER,
 ) -> None:
     """Train the case's planners, unless they are there; goes on from checkpoints.
 
@@ -194,4 +196,4 @@ def train_missing(
         if provenance.exists() and load_json(provenance, DataError).get("data_sha256") != episodes.hash:
             raise DataError(f"{provenance}: trained on other data; choose another --planners or delete it")
     wanted = [training_config(case, method, options, episodes, folder) for method in methods]
-    training_runs.train_missing(wanted, lambda: None, f"{case.name}: data {episodes.id}", say)
+    training_runs.train_missing(wanted, lambda: None, f"{case.name}: data {episodes.id}", say, spread)

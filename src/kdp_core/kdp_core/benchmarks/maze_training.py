@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 from kdp_core.benchmarks import training_runs
+from kdp_core.benchmarks.spread import ONE_AFTER_ANOTHER, Spread
 from kdp_core.benchmarks.training_runs import METHODS, PlannerMethod, settings_of
 from kdp_core.ranges import at_least
 from kdp_core.sim.maze2d_layout import LayoutName, layout
@@ -119,23 +120,22 @@ def artifact_path(maze: LayoutName, method: MazeMethod, seed: int, folder: Path)
 
 def train_missing(
     maze: LayoutName,
-    methods: tuple[MazeMethod, ...],
-    seeds: int,
+    planners: Sequence[tuple[MazeMethod, int]],
     options: MazeTrainingOptions,
     folder: Path,
     say: Callable[[str], None],
+    spread: Spread = ONE_AFTER_ANOTHER,
 ) -> None:
-    """Collect the maze's data and train its planners, unless they are there; goes on from checkpoints.
+    """Collect the maze's data and train its planners (method, seed), unless they are there.
 
-    Raises DataError if a planner is there that was trained in another way.
+    Goes on from checkpoints. Raises DataError if a planner is there that was trained in another way.
     """
-    wanted = [training_config(maze, m, s, options, folder) for s in range(seeds) for m in methods]
+    wanted = [training_config(maze, method, seed, options, folder) for method, seed in planners]
 
     def collect() -> None:
         from kdp_core.sim.maze2d_collect import collect_maze
 
         collect_maze(maze, wanted[0].mazes, data_path(maze, folder))
 
-    training_runs.train_missing(
-        wanted, collect, f"{task_name(maze)}: {options.data_steps} steps of data", say
-    )
+    what = f"{task_name(maze)}: {options.data_steps} steps of data"
+    training_runs.train_missing(wanted, collect, what, say, spread)

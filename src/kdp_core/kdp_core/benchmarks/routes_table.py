@@ -14,6 +14,7 @@ from kdp_core.benchmarks.cells import Progress, cell
 from kdp_core.benchmarks.maze_training import MazeMethod, MazeTrainingOptions, artifact_path
 from kdp_core.benchmarks.routes_eval import CANDIDATES, RoutesEvaluationOptions, RoutesOutcome
 from kdp_core.benchmarks.routes_scores import spread_skill
+from kdp_core.benchmarks.training_runs import pairs
 from kdp_core.exceptions import DataError
 from kdp_core.files import load_json, write_text
 from kdp_core.ranges import at_least
@@ -32,7 +33,9 @@ class RoutesTableOptions:
     mazes: tuple[RouteName, ...] = ROUTES
     """Mazes with loops."""
     seeds: int = 3
-    """Training seeds; each is evaluated under conditions of its own."""
+    """Training seeds of joint and diffuser; each is evaluated under conditions of its own."""
+    other_seeds: int = 3
+    """Training seeds of the other methods, no more than those."""
     conditions: int = 40
     """Pairs of start and goal per line, maze and seed."""
     samples: int = 64
@@ -41,12 +44,12 @@ class RoutesTableOptions:
     """Training."""
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "seeds", "conditions", prefix="options.")
+        at_least(self, 1, "seeds", "other_seeds", "conditions", prefix="options.")
         at_least(self, 2, "samples", prefix="options.")
 
 
 QUICK = RoutesTableOptions(
-    mazes=("ring",), seeds=1, conditions=12,
+    mazes=("ring",), seeds=1, other_seeds=1, conditions=12,
     training=MazeTrainingOptions(
         data_steps=100_000, steps=300, conditions=32, neighbours=8, width=192, scorer_steps=150, pool=128,
     ),
@@ -69,8 +72,10 @@ def cells(options: RoutesTableOptions) -> Iterator[tuple[RouteName, str, int]]:
     """All (maze, method, seed), maze by maze; seeds together, for they share their conditions."""
     for maze in options.mazes:
         for seed in range(options.seeds):
-            for method in (DATA, *METHODS):
-                yield maze, method, seed
+            yield maze, DATA, seed
+            for method, of_seed in pairs(METHODS, options.seeds, options.other_seeds):
+                if of_seed == seed:
+                    yield maze, method, seed
 
 
 def evaluation(
@@ -115,7 +120,8 @@ def describe(options: RoutesTableOptions) -> str:
     return (
         f"simulated mazes with loops ({' / '.join(options.mazes)}): {training.data_steps} steps of journeys "
         f"by random routes a maze, generated here; windows of {rows} rows; every method {training.steps} "
-        f"steps of {training.conditions * training.samples} windows; {options.seeds} seed(s) x "
+        f"steps of {training.conditions * training.samples} windows; {options.seeds} seed(s) of joint and "
+        f"diffuser, {options.other_seeds} of the others, x "
         f"{options.conditions} held-out pairs of start and goal with two or more routes, {options.samples} "
         f"plans against {options.samples} fresh journeys each; distances are root mean squares over the rows "
         f"of a path, m"

@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from kdp_core.proportions import wilson
 from kdp_core.controller import Controller, ControllerOptions
 from kdp_core.exceptions import ConfigError
 from kdp_core.planner import Planner, WindowSource
+from kdp_core.proportions import wilson
 from kdp_core.ranges import at_least, within
 from kdp_core.sim.so100 import Scene, So100Scene, TaskName
 from kdp_core.sim.so100_model import TIMESTEP_S

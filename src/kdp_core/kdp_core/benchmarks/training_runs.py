@@ -24,6 +24,16 @@ UNIMPORTANT = ("data", "out", "artifact", "threads", "collect", "demonstrations"
 """Fields of a run that say where things are, or change no weight."""
 
 
+HEADLINE: tuple[PlannerMethod, ...] = ("joint", "diffuser")
+"""Methods whose difference a table is about; they get the more seeds where compute is short."""
+
+
+def pairs(methods: Sequence[PlannerMethod], seeds: int, other_seeds: int) -> list[tuple[PlannerMethod, int]]:
+    """(method, seed) of all planners of a table, seed by seed."""
+    numbers = {method: seeds if method in HEADLINE else other_seeds for method in methods}
+    return [(m, seed) for seed in range(max(seeds, other_seeds)) for m in methods if seed < numbers[m]]
+
+
 def settings_of(method: PlannerMethod, train: TrainConfig, diffuser: DiffuserConfig) -> TrainConfig:
     """``train`` for one method: equal gradient steps and windows per step for all.
 

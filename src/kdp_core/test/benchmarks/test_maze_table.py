@@ -12,6 +12,7 @@ from kdp_core.benchmarks import long_format, maze_table, maze_training
 from kdp_core.benchmarks.maze_eval import MazeOutcome
 from kdp_core.benchmarks.maze_figure import bars, save_figure
 from kdp_core.benchmarks.maze_training import METHODS, MazeTrainingOptions, train_missing, training_config
+from kdp_core.benchmarks.training_runs import pairs
 from kdp_core.exceptions import DataError
 from kdp_core.run_config import load_run_config
 
@@ -108,7 +109,7 @@ def test_what_is_trained_is_not_trained_again(tmp_path: Path, monkeypatch: pytes
     monkeypatch.setattr("kdp_core.run_training.run_training", train)
 
     def run(options: MazeTrainingOptions) -> None:
-        train_missing("umaze", ("joint", "bc"), 2, options, tmp_path, lambda line: None)
+        train_missing("umaze", pairs(("joint", "bc"), 2, 2), options, tmp_path, lambda line: None)
 
     run(options)
     assert (
@@ -134,3 +135,13 @@ def test_figure_shows_means_over_seeds(tmp_path: Path) -> None:
     assert bars(document, "umaze") == [("kdp, K = 1", "open_loop", 15.0, pytest.approx(5.0))]
     picture = matplotlib.image.imread(save_figure(document, maze_table.PUBLISHED, tmp_path / "a.png"))
     assert picture.shape[0] > 300 and picture.std() > 0.05
+
+
+def test_joint_and_diffuser_may_have_more_seeds() -> None:
+    assert pairs(("kdp", "joint", "diffuser"), 2, 1) == [
+        ("kdp", 0), ("joint", 0), ("diffuser", 0), ("joint", 1), ("diffuser", 1),
+    ]  # fmt: skip
+    options = maze_table.MazeTableOptions(mazes=("umaze",), seeds=3, other_seeds=1)
+    seeds = [(row.method, seed) for row, _, seed in maze_table.cells(options) if row.candidates == 1]
+    assert seeds.count(("joint", 2)) == 2 and seeds.count(("kdp", 1)) == 0  # open loop and receding
+    assert seeds.count(("waypoints", 2)) == 1
