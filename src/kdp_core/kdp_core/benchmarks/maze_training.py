@@ -49,6 +49,10 @@ class MazeTrainingOptions:
     """Generated windows per condition."""
     neighbours: int = 16
     """Data windows per condition of the joint and energy fields."""
+    temperatures: tuple[float, ...] = (0.05, 0.2, 0.5)
+    """Softmax temperatures of the joint field."""
+    learning_rate: float = 5e-4
+    """Peak learning rate of every method."""
     components: int = 96
     """Components of the decoder."""
     width: int = 256
@@ -85,6 +89,8 @@ def training_config(
         conditions=options.conditions,
         samples=options.samples,
         neighbours=options.neighbours,
+        temperatures=options.temperatures,
+        learning_rate=options.learning_rate,
         components=options.components,
         network=NetworkSize(width=options.width),
         scorer=ScorerConfig(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +21,16 @@ from kdp_core.ranges import at_least
 from kdp_core.sim.maze2d_layout import ROUTES, RouteName, layout
 from kdp_core.tasks.maze import task_name
 
+TEMPERATURES = (0.05, 0.2, 0.5, 1.0, 2.0)
+"""Of the joint field: routes lie several times farther apart than windows do on average, because under most
+conditions there is one route, and up to 0.5 all samples end on one of the routes (docs/method-notes.md)."""
 METHODS: tuple[MazeMethod, ...] = ("joint", "kdp", "energy", "mean", "diffuser")
 DATA = "data"
 """The line of fresh journeys, judged as if they were plans: what no method can beat but by chance."""
+
+
+TRAINING = MazeTrainingOptions(temperatures=TEMPERATURES, learning_rate=2e-3)
+"""The same for every method; only the joint field has these temperatures."""
 
 
 @dataclass(frozen=True)
@@ -40,7 +47,7 @@ class RoutesTableOptions:
     """Pairs of start and goal per line, maze and seed."""
     samples: int = 64
     """Plans, and reference journeys, per condition."""
-    training: MazeTrainingOptions = field(default_factory=MazeTrainingOptions)
+    training: MazeTrainingOptions = field(default_factory=lambda: TRAINING)
     """Training."""
 
     def __post_init__(self) -> None:
@@ -50,8 +57,9 @@ class RoutesTableOptions:
 
 QUICK = RoutesTableOptions(
     mazes=("ring",), seeds=1, other_seeds=1, conditions=12,
-    training=MazeTrainingOptions(
-        data_steps=100_000, steps=300, conditions=32, neighbours=8, width=192, scorer_steps=150, pool=128,
+    training=replace(
+        TRAINING, data_steps=100_000, steps=300, conditions=32, neighbours=8, width=192, scorer_steps=150,
+        pool=128,
     ),
 )  # fmt: skip
 """One maze, one seed, few steps: minutes, to see that everything works; its figures mean little."""

@@ -150,10 +150,11 @@ def test_table_end_to_end_and_once(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
 def test_all_methods_get_equal_steps_and_batches(tmp_path: Path) -> None:
     for method in routes_table.METHODS:
-        config = training_config("blocks", method, 1, MazeTrainingOptions(), tmp_path)
+        config = training_config("blocks", method, 1, RoutesTableOptions().training, tmp_path)
         train = config.train
         assert (config.task, config.horizon, train.seed) == ("routes-blocks", 256, 1)
-        assert (train.steps, train.conditions * train.samples) == (6000, 512)
+        assert (train.steps, train.conditions * train.samples, train.learning_rate) == (6000, 512, 2e-3)
+        assert max(train.temperatures) == 2.0  # what the joint field needs here
         assert train.method != "diffuser" or train.diffuser.diffusion_steps == 20
 
 
