@@ -41,7 +41,7 @@ class MazeTrainingOptions:
     """Recorded steps of 0.01 s per maze."""
     horizon: int = 0
     """Rows of a window; 0: the maze's own (as published: 128, 256, 384)."""
-    steps: int = 6000
+    steps: int = 2000
     """Gradient steps."""
     conditions: int = 64
     """Conditions per step; the batch is conditions x samples windows for every method."""
@@ -57,9 +57,9 @@ class MazeTrainingOptions:
     """Components of the decoder."""
     width: int = 256
     """Width of the networks."""
-    scorer_steps: int = 3000
+    scorer_steps: int = 1000
     """Gradient steps of the scorer."""
-    pool: int = 2048
+    pool: int = 512
     """Conditions whose windows Diffuser's scorer learns from (the others' generates its own in each step)."""
     diffusion_steps: int = 0
     """Diffuser's T; 0: the maze's own (as published: 64, 256, 256)."""

@@ -83,7 +83,7 @@ def test_all_methods_get_equal_steps_and_batches(tmp_path: Path) -> None:
         for method in METHODS:
             config = training_config(maze, method, 1, options, tmp_path)
             train = config.train
-            assert (train.steps, train.conditions * train.samples, train.seed) == (6000, 512, 1)
+            assert (train.steps, train.conditions * train.samples, train.seed) == (2000, 512, 1)
             assert config.horizon == (1 if method == "bc" else horizon)
             assert train.method == ("diffuser" if method == "diffuser" else "kdp")
             if method == "diffuser":

@@ -153,7 +153,7 @@ def test_all_methods_get_equal_steps_and_batches(tmp_path: Path) -> None:
         config = training_config("blocks", method, 1, RoutesTableOptions().training, tmp_path)
         train = config.train
         assert (config.task, config.horizon, train.seed) == ("routes-blocks", 256, 1)
-        assert (train.steps, train.conditions * train.samples, train.learning_rate) == (6000, 512, 2e-3)
+        assert (train.steps, train.conditions * train.samples, train.learning_rate) == (2000, 512, 2e-3)
         assert max(train.temperatures) == 2.0  # what the joint field needs here
         assert train.method != "diffuser" or train.diffuser.diffusion_steps == 20
 
