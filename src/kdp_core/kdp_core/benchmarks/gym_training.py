@@ -50,6 +50,10 @@ class GymTrainingOptions:
     """Generated windows per condition."""
     neighbours: int = 16
     """Data windows per condition of the joint and energy fields."""
+    temperatures: tuple[float, ...] = (0.05, 0.2, 0.5)
+    """Softmax temperatures of the joint field."""
+    learning_rate: float = 5e-4
+    """Peak learning rate of every method."""
     components: int = 0
     """Components of the decoder; 0: none, or noisy actions would be smoothed away."""
     width: int = 256
@@ -152,6 +156,8 @@ def training_config(
         conditions=options.conditions,
         samples=options.samples,
         neighbours=options.neighbours,
+        temperatures=options.temperatures,
+        learning_rate=options.learning_rate,
         components=options.components,
         action_weight=options.action_weight,
         network=NetworkSize(width=options.width),
