@@ -1,6 +1,5 @@
 """Figures against published values and hand-made ones."""
 
-
 from kdp_planner_ros.cpu_load import CpuLoad
 from kdp_planner_ros.figures import busy_line, mean_cpu, quantiles_ms, spread
 
