@@ -19,10 +19,12 @@ def save_times(times: Sequence[tuple[str, float, bool]], unit: str, path: Path) 
     labels, values, published = zip(*times[::-1], strict=True)
     colours = ["tab:gray" if is_published else "tab:blue" for is_published in published]
     bars = axis.barh(labels, values, color=colours, alpha=0.8)
-    axis.bar_label(bars, [f" {value:.3g}" for value in values], fontsize="small")
+    axis.bar_label(
+        bars, [f" {value:.0f}" if value >= 100 else f" {value:.2g}" for value in values], fontsize="small"
+    )
     axis.set_xscale("log")
     axis.set_xlim(min(values) / 2, max(values) * 4)
-    axis.set_xlabel(f"{unit}; grey: published")
+    axis.set_xlabel(f"{unit}; grey: published, on a GPU")
     with atomic_file(path) as temporary:
         figure.savefig(temporary, format="png", dpi=120)
     return path
