@@ -62,7 +62,7 @@ class MazeTableOptions:
     seeds: int = 3
     """Training seeds of joint and diffuser; each is evaluated on episodes of its own."""
     other_seeds: int = 3
-    """Training seeds of the other methods, no more than those."""
+    """Training seeds of the other methods, at most as many."""
     episodes: int = 100
     """Episodes per line, maze and seed."""
     replan_every: int = 20
@@ -91,7 +91,7 @@ def cells(options: MazeTableOptions) -> Iterator[tuple[Row, MazeName, int]]:
     for maze in options.mazes:
         for row in ROWS:
             of_others = row.planner is not None and row.planner not in HEADLINE
-            for seed in range(options.other_seeds if of_others else options.seeds):
+            for seed in range(min(options.seeds, options.other_seeds) if of_others else options.seeds):
                 yield row, maze, seed
 
 
@@ -134,8 +134,8 @@ def describe(options: MazeTableOptions) -> str:
         f"simulated Maze2D by D4RL's recipe: {training.data_steps} steps of its waypoint controller a maze, "
         f"generated here, not D4RL's files; windows of {horizon}; every method {training.steps} steps "
         f"of {training.conditions * training.samples} windows; {options.seeds} seed(s) of joint and "
-        f"diffuser, {options.other_seeds} of the others, x {options.episodes} episodes, fixed goal; "
-        f"receding plans every {options.replan_every} steps; published scores are on D4RL's own data"
+        f"diffuser, {min(options.seeds, options.other_seeds)} of the others, x "
+        f"{options.episodes} episodes, fixed goal; receding plans every {options.replan_every} steps; published scores are on D4RL's own data"
     )
 
 

@@ -42,7 +42,7 @@ class RoutesTableOptions:
     seeds: int = 3
     """Training seeds of joint and diffuser; each is evaluated under conditions of its own."""
     other_seeds: int = 3
-    """Training seeds of the other methods, no more than those."""
+    """Training seeds of the other methods, at most as many."""
     conditions: int = 40
     """Pairs of start and goal per line, maze and seed."""
     samples: int = 64
@@ -129,7 +129,7 @@ def describe(options: RoutesTableOptions) -> str:
         f"simulated mazes with loops ({' / '.join(options.mazes)}): {training.data_steps} steps of journeys "
         f"by random routes a maze, generated here; windows of {rows} rows; every method {training.steps} "
         f"steps of {training.conditions * training.samples} windows; {options.seeds} seed(s) of joint and "
-        f"diffuser, {options.other_seeds} of the others, x "
+        f"diffuser, {min(options.seeds, options.other_seeds)} of the others, x "
         f"{options.conditions} held-out pairs of start and goal with two or more routes, {options.samples} "
         f"plans against {options.samples} fresh journeys each; distances are root mean squares over the rows "
         f"of a path, m"

@@ -29,9 +29,9 @@ HEADLINE: tuple[PlannerMethod, ...] = ("joint", "diffuser")
 
 
 def pairs(methods: Sequence[PlannerMethod], seeds: int, other_seeds: int) -> list[tuple[PlannerMethod, int]]:
-    """(method, seed) of all planners of a table, seed by seed."""
-    numbers = {method: seeds if method in HEADLINE else other_seeds for method in methods}
-    return [(m, seed) for seed in range(max(seeds, other_seeds)) for m in methods if seed < numbers[m]]
+    """(method, seed) of all planners of a table, seed by seed; the others have at most ``seeds``."""
+    numbers = {method: seeds if method in HEADLINE else min(seeds, other_seeds) for method in methods}
+    return [(m, seed) for seed in range(seeds) for m in methods if seed < numbers[m]]
 
 
 def settings_of(method: PlannerMethod, train: TrainConfig, diffuser: DiffuserConfig) -> TrainConfig:

@@ -141,6 +141,7 @@ def test_joint_and_diffuser_may_have_more_seeds() -> None:
     assert pairs(("kdp", "joint", "diffuser"), 2, 1) == [
         ("kdp", 0), ("joint", 0), ("diffuser", 0), ("joint", 1), ("diffuser", 1),
     ]  # fmt: skip
+    assert pairs(("kdp", "joint"), 1, 3) == [("kdp", 0), ("joint", 0)]
     options = maze_table.MazeTableOptions(mazes=("umaze",), seeds=3, other_seeds=1)
     seeds = [(row.method, seed) for row, _, seed in maze_table.cells(options) if row.candidates == 1]
     assert seeds.count(("joint", 2)) == 2 and seeds.count(("kdp", 1)) == 0  # open loop and receding
