@@ -135,7 +135,8 @@ def describe(options: MazeTableOptions) -> str:
         f"generated here, not D4RL's files; windows of {horizon}; every method {training.steps} steps "
         f"of {training.conditions * training.samples} windows; {options.seeds} seed(s) of joint and "
         f"diffuser, {min(options.seeds, options.other_seeds)} of the others, x "
-        f"{options.episodes} episodes, fixed goal; receding plans every {options.replan_every} steps; published scores are on D4RL's own data"
+        f"{options.episodes} episodes, fixed goal; receding plans every {options.replan_every} steps; "
+        "published scores are on D4RL's own data"
     )
 
 
