@@ -25,7 +25,7 @@ from kdp_core.benchmarks import (
 from kdp_core.benchmarks.gym_suites import SuiteName
 from kdp_core.benchmarks.gym_training import Source
 from kdp_core.benchmarks.maze_figure import save_figure
-from kdp_core.benchmarks.maze_training import METHODS, train_missing
+from kdp_core.benchmarks.maze_training import train_missing
 from kdp_core.benchmarks.progress import progress_bar, say
 from kdp_core.benchmarks.spread import Spread
 from kdp_core.benchmarks.training_runs import pairs
@@ -114,7 +114,7 @@ class Maze(TrainingTable):
         name = "maze-quick" if self.quick else "maze"
         options, folder = maze_table.QUICK if self.quick else self.options, self.planners / name
         for number, maze in enumerate(options.mazes):
-            planners = pairs(METHODS, options.seeds, options.other_seeds)
+            planners = pairs(options.methods, options.seeds, options.other_seeds)
             train_missing(maze, planners, options.training, folder, say, self.spread)
             sofar = replace(options, mazes=options.mazes[: number + 1])
             with progress_bar() as show:
@@ -171,7 +171,7 @@ class Routes(TrainingTable):
         name = "routes-quick" if self.quick else "routes"
         options, folder = routes_table.QUICK if self.quick else self.options, self.planners / name
         for number, maze in enumerate(options.mazes):
-            planners = pairs(routes_table.METHODS, options.seeds, options.other_seeds)
+            planners = pairs(options.methods, options.seeds, options.other_seeds)
             train_missing(maze, planners, options.training, folder, say, self.spread)
             sofar = replace(options, mazes=options.mazes[: number + 1])
             with progress_bar() as show:

@@ -4,6 +4,9 @@
 Three steps, which ``make outside-so101`` runs in turn: ``collect`` stores demonstrations by that package's
 own scripted controller as a LeRobotDataset; ``train_kdp.py`` learns from it as from any other; ``evaluate``
 runs the artifact in unseen episodes. Nothing of robot or task is known to the planner beyond the data.
+
+That controller counts steps while its jaws close and open, which no single observation shows. So the planner
+is told what it commanded itself: the jaws' last command, and how long ago that changed.
 """
 
 from __future__ import annotations
@@ -40,6 +43,8 @@ AFTER_SUCCESS = 16
 """Steps recorded after success, so that windows reach up to it."""
 STATE, SCENE = "observation.state", "observation.environment_state"
 EVALUATION_SEED = 1_000_000
+JAW_MEMORY = 10
+"""Steps after which a change of the jaws' command is long ago (the controller holds still for 10 and 8)."""
 
 
 def make_environment() -> Any:
@@ -62,6 +67,23 @@ def relative(grasp: np.ndarray, block: np.ndarray, goal: np.ndarray) -> np.ndarr
     return np.concatenate([block - grasp, goal - block, grasp])
 
 
+class JawCommand:
+    """The jaws' last command and its age, as inputs: what the planner knows of its own past."""
+
+    def __init__(self) -> None:
+        self._open, self._age = True, JAW_MEMORY
+
+    def tell(self, action: np.ndarray) -> None:
+        """Note an executed ``action`` (4,): hand displacement, then jaws from 0 (closed) to 1 (open)."""
+        opened = bool(action[3] > 0.5)
+        self._age = min(self._age + 1, JAW_MEMORY) if opened == self._open else 1
+        self._open = opened
+
+    def inputs(self) -> np.ndarray:
+        """(2,): 1 for open, 0 for closed; age from 0 to 1."""
+        return np.array([float(self._open), self._age / JAW_MEMORY])
+
+
 def record(seed: int, noise: float) -> Episode | None:
     """One demonstration (10 Hz), None if it failed.
 
@@ -74,14 +96,15 @@ def record(seed: int, noise: float) -> Episode | None:
     rng = np.random.default_rng(seed)
     observation, _ = environment.reset(seed=seed)
     rows: list[tuple[np.ndarray, np.ndarray, np.ndarray, float]] = []
-    left = AFTER_SUCCESS
+    left, jaws = AFTER_SUCCESS, JawCommand()
     while left and len(rows) < STEP_LIMIT:
         block, goal = np.split(observation["environment_state"], 2)
-        scene = relative(environment.ik_point_pos, block, goal)
+        scene = np.concatenate([relative(environment.ik_point_pos, block, goal), jaws.inputs()])
         action = controller.act(environment.ik_point_pos, block, goal)
         executed = action.copy()
         if rng.random() < 0.5:
             executed[:3] = np.clip(executed[:3] + noise * rng.standard_normal(3), -1, 1)
+        jaws.tell(executed)
         state = observation["agent_pos"]
         observation, _, _, _, info = environment.step(executed)
         rows.append((state, scene, action, float(info["succeed"])))
@@ -139,12 +162,13 @@ def fly(seed: int, artifact: str, options: ControllerOptions) -> dict[str, Any]:
     controller = Controller(planner, GenericTask(planner.spec), options)
     observation, _ = environment.reset(seed=seed)
     low, high = environment.action_space.low, environment.action_space.high
-    steps = 0
+    steps, jaws = 0, JawCommand()
     for _ in range(STEP_LIMIT):
         block, goal = np.split(observation["environment_state"], 2)
-        scene = relative(environment.ik_point_pos, block, goal)
+        scene = np.concatenate([relative(environment.ik_point_pos, block, goal), jaws.inputs()])
         inputs = {"observation": observation["agent_pos"], "environment_state": scene}
         action = np.clip(controller.step(inputs).action, low, high).astype(np.float32)
+        jaws.tell(action)
         observation, _, terminated, _, info = environment.step(action)
         steps += 1
         if terminated:

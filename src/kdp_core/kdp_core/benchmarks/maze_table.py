@@ -59,6 +59,8 @@ class MazeTableOptions:
 
     mazes: tuple[MazeName, ...] = MAZES
     """Mazes."""
+    methods: tuple[MazeMethod, ...] = METHODS
+    """Methods that are trained."""
     seeds: int = 3
     """Training seeds of joint and diffuser; each is evaluated on episodes of its own."""
     other_seeds: int = 3
@@ -67,11 +69,15 @@ class MazeTableOptions:
     """Episodes per line, maze and seed."""
     replan_every: int = 20
     """Steps between plans of the receding protocol."""
+    replanning_diffuser_seeds: int = 3
+    """Training seeds of diffuser that plan anew (0: one plan only); with T = 256 a seed takes about half an
+    hour of a core."""
     training: MazeTrainingOptions = field(default_factory=MazeTrainingOptions)
     """Training."""
 
     def __post_init__(self) -> None:
         at_least(self, 1, "seeds", "other_seeds", "episodes", "replan_every", prefix="options.")
+        at_least(self, 0, "replanning_diffuser_seeds", prefix="options.")
 
 
 QUICK = MazeTableOptions(
@@ -90,9 +96,17 @@ def cells(options: MazeTableOptions) -> Iterator[tuple[Row, MazeName, int]]:
     """All (row, maze, seed), maze by maze."""
     for maze in options.mazes:
         for row in ROWS:
-            of_others = row.planner is not None and row.planner not in HEADLINE
-            for seed in range(min(options.seeds, options.other_seeds) if of_others else options.seeds):
-                yield row, maze, seed
+            if row.planner is None or row.planner in options.methods:
+                for seed in range(_seeds(row, options)):
+                    yield row, maze, seed
+
+
+def _seeds(row: Row, options: MazeTableOptions) -> int:
+    if row.planner is not None and row.planner not in HEADLINE:
+        return min(options.seeds, options.other_seeds)
+    if row.method == "diffuser" and row.protocol == "receding":
+        return min(options.seeds, options.replanning_diffuser_seeds)
+    return options.seeds
 
 
 def run_table(

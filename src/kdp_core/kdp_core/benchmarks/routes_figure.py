@@ -9,7 +9,7 @@ import numpy as np
 
 from kdp_core.benchmarks.route_classes import block_centres, route_class
 from kdp_core.benchmarks.routes_eval import Condition, conditions, plans, source_of
-from kdp_core.benchmarks.routes_table import DATA, METHODS, RoutesTableOptions, evaluation
+from kdp_core.benchmarks.routes_table import DATA, RoutesTableOptions, evaluation
 from kdp_core.files import atomic_file
 from kdp_core.sim.maze2d_layout import CENTRE_OFFSET_M, HALF_CELL_M, Layout, RouteName, layout
 
@@ -25,7 +25,7 @@ def save_figure(planners: Path, options: RoutesTableOptions, path: Path) -> Path
     from matplotlib.backends.backend_agg import FigureCanvasAgg
     from matplotlib.figure import Figure
 
-    shown = (DATA, *METHODS)
+    shown = (DATA, *options.methods)
     figure = Figure(figsize=(2.9 * len(shown), 3.2 * len(options.mazes)), layout="constrained")
     FigureCanvasAgg(figure)
     panels = figure.subplots(len(options.mazes), len(shown), squeeze=False)

@@ -29,7 +29,9 @@ DATA = "data"
 """The line of fresh journeys, judged as if they were plans: what no method can beat but by chance."""
 
 
-TRAINING = MazeTrainingOptions(temperatures=TEMPERATURES, learning_rate=2e-3)
+TRAINING = MazeTrainingOptions(
+    temperatures=TEMPERATURES, learning_rate=2e-3, steps=4000, conditions=32, samples=16
+)
 """The same for every method; only the joint field has these temperatures."""
 
 
@@ -39,6 +41,8 @@ class RoutesTableOptions:
 
     mazes: tuple[RouteName, ...] = ROUTES
     """Mazes with loops."""
+    methods: tuple[MazeMethod, ...] = METHODS
+    """Methods that are trained."""
     seeds: int = 3
     """Training seeds of joint and diffuser; each is evaluated under conditions of its own."""
     other_seeds: int = 3
@@ -58,8 +62,8 @@ class RoutesTableOptions:
 QUICK = RoutesTableOptions(
     mazes=("ring",), seeds=1, other_seeds=1, conditions=12,
     training=replace(
-        TRAINING, data_steps=100_000, steps=300, conditions=32, neighbours=8, width=192, scorer_steps=150,
-        pool=128,
+        TRAINING, data_steps=100_000, steps=300, conditions=32, samples=8, neighbours=8, width=192,
+        scorer_steps=150, pool=128,
     ),
 )  # fmt: skip
 """One maze, one seed, few steps: minutes, to see that everything works; its figures mean little."""
@@ -81,7 +85,7 @@ def cells(options: RoutesTableOptions) -> Iterator[tuple[RouteName, str, int]]:
     for maze in options.mazes:
         for seed in range(options.seeds):
             yield maze, DATA, seed
-            for method, of_seed in pairs(METHODS, options.seeds, options.other_seeds):
+            for method, of_seed in pairs(options.methods, options.seeds, options.other_seeds):
                 if of_seed == seed:
                     yield maze, method, seed
 

@@ -1,5 +1,6 @@
 """The Maze2D table: what is run, what is kept, how it is averaged, equal budgets, the figure."""
 
+import dataclasses
 import json
 from dataclasses import asdict
 from pathlib import Path
@@ -146,3 +147,7 @@ def test_joint_and_diffuser_may_have_more_seeds() -> None:
     seeds = [(row.method, seed) for row, _, seed in maze_table.cells(options) if row.candidates == 1]
     assert seeds.count(("joint", 2)) == 2 and seeds.count(("kdp", 1)) == 0  # open loop and receding
     assert seeds.count(("waypoints", 2)) == 1
+    fewer = dataclasses.replace(options, methods=("joint", "diffuser"), replanning_diffuser_seeds=1)
+    kept = [(row.method, row.protocol, seed) for row, _, seed in maze_table.cells(fewer)]
+    assert {method for method, _, _ in kept} == {"joint", "diffuser", "waypoints", "random"}
+    assert ("diffuser", "receding", 1) not in kept and ("diffuser", "open_loop", 2) in kept

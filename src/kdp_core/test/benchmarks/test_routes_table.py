@@ -17,7 +17,7 @@ from kdp_core.exceptions import ConfigError, DataError
 from kdp_core.sim.maze2d_layout import layout
 
 TINY = RoutesTableOptions(
-    mazes=("ring",), seeds=1, conditions=2, samples=8,
+    mazes=("ring",), methods=("joint",), seeds=1, conditions=2, samples=8,
     training=MazeTrainingOptions(
         data_steps=3000, steps=3, conditions=4, samples=2, neighbours=2, components=8, width=8,
         scorer_steps=2, pool=8,
@@ -118,9 +118,7 @@ def test_figures_by_hand() -> None:
     assert lines[5] == "| ring | data | 0 | 0.500 | 0.50 | 50.0 | 0.25 | 10.00 | 100 | - |"
 
 
-def test_table_end_to_end_and_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(routes_table, "METHODS", ("joint",))
-    monkeypatch.setattr(routes_figure, "METHODS", ("joint",))
+def test_table_end_to_end_and_once(tmp_path: Path) -> None:
     with pytest.raises(DataError, match=r"joint0/artifact: no trained planner"):
         routes_table.run_table(tmp_path, tmp_path, TINY, lambda *_: None)
     train_missing("ring", [("joint", 0)], TINY.training, tmp_path, lambda line: None)
@@ -153,7 +151,7 @@ def test_all_methods_get_equal_steps_and_batches(tmp_path: Path) -> None:
         config = training_config("blocks", method, 1, RoutesTableOptions().training, tmp_path)
         train = config.train
         assert (config.task, config.horizon, train.seed) == ("routes-blocks", 256, 1)
-        assert (train.steps, train.conditions * train.samples, train.learning_rate) == (2000, 512, 2e-3)
+        assert (train.steps, train.conditions * train.samples, train.learning_rate) == (4000, 512, 2e-3)
         assert max(train.temperatures) == 2.0  # what the joint field needs here
         assert train.method != "diffuser" or train.diffuser.diffusion_steps == 20
 
