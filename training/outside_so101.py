@@ -181,9 +181,10 @@ class Evaluate:
     """Run an artifact in unseen episodes."""
 
     artifact: Path = Path("out/train/so101-pick-place/artifact")
-    episodes: int = 200
-    candidates: int = 64
-    """K."""
+    episodes: int = 100
+    """Per number of candidates; the same ones for each."""
+    candidates: tuple[int, ...] = (1, 64)
+    """K, one line each."""
     chunk: int = 1
     """Actions executed per plan: actions are steps of the hand, whose errors add up until the next plan."""
     json: Path | None = None
@@ -191,29 +192,42 @@ class Evaluate:
     processes: int = os.cpu_count() or 1
 
     def run(self) -> None:
-        """Evaluate, print one line, write JSON."""
+        """Evaluate, print a line for each K, write JSON."""
         Planner.load(self.artifact)  # a broken artifact is an error here, not in a worker
+        rows = []
+        for k in self.candidates:
+            row = self._evaluate(k)
+            rows.append(row)
+            low, high = row["wilson95"]
+            print(
+                f"{ENVIRONMENT}, K = {k}, L = {self.chunk}: {100 * row['success_rate']:.1f} "
+                f"[{100 * low:.1f}, {100 * high:.1f}] % of {row['n']}, median time "
+                f"{row['time_to_success_s']['median']} s (simulated)"
+            )
+        if self.json is not None:
+            result = {
+                "environment": ENVIRONMENT,
+                "action_scale": ACTION_SCALE,
+                "chunk": self.chunk,
+                "rows": rows,
+            }
+            write_json(self.json, result)
+
+    def _evaluate(self, candidates: int) -> dict[str, Any]:
         options = ControllerOptions(
-            candidates=self.candidates, chunk=self.chunk, ranking="learned", stay=0.0, warm_start=0.0
+            candidates=candidates, chunk=self.chunk, ranking="learned", stay=0.0, warm_start=0.0
         )
         seeds = range(EVALUATION_SEED, EVALUATION_SEED + self.episodes)
         with ProcessPoolExecutor(self.processes) as pool:
             results = pool.map(partial(fly, artifact=str(self.artifact), options=options), seeds)
-            outcomes = list(track(results, "episodes", self.episodes))
-        good = [o for o in outcomes if o["success"]]
-        low, high = wilson(len(good), len(outcomes))
-        median = float(np.median([o["time_s"] for o in good])) if good else None
-        print(
-            f"{ENVIRONMENT}, K = {self.candidates}, L = {self.chunk}: {len(good)} of {len(outcomes)} "
-            f"[{100 * low:.1f}, {100 * high:.1f}] %, median time {median} s (simulated)"
-        )
-        if self.json is not None:
-            result = {
-                "environment": ENVIRONMENT, "action_scale": ACTION_SCALE, "candidates": self.candidates,
-                "chunk": self.chunk, "n": len(outcomes), "success_rate": len(good) / len(outcomes),
-                "wilson95": [low, high], "time_to_success_s": {"median": median}, "outcomes": outcomes,
-            }  # fmt: skip
-            write_json(self.json, result)
+            outcomes = list(track(results, f"episodes, K = {candidates}", self.episodes))
+        times = [o["time_s"] for o in outcomes if o["success"]]
+        return {
+            "candidates": candidates, "n": len(outcomes), "success_rate": len(times) / len(outcomes),
+            "wilson95": list(wilson(len(times), len(outcomes))),
+            "time_to_success_s": {"median": float(np.median(times)) if times else None},
+            "outcomes": outcomes,
+        }  # fmt: skip
 
 
 @user_errors
