@@ -12,6 +12,7 @@ from dataclasses import dataclass, field
 from kdp_core.sim.so100_geometry import JOINTS
 
 Joints = tuple[float, ...]
+AHEAD_S = 0.1  # of the clock: so far may another host's be ahead
 
 
 class CommandRefused(Exception):
@@ -57,11 +58,15 @@ def require_command(targets: Sequence[float]) -> None:
 
 
 def require_fresh(age_s: float | None, limits: Limits) -> None:
-    """Refuse a stamped command that is too old (None: the command carries no stamp).
+    """Refuse a stamped command that is too old or from the future (None: the command carries no stamp).
 
     Raises:
-        CommandRefused: older than `max_command_age_s`.
+        CommandRefused: older than `max_command_age_s`, or ahead by more than AHEAD_S.
     """
+    if age_s is not None and age_s < -AHEAD_S:  # its age is unknown: it may lie around for as long
+        raise CommandRefused(
+            f"command is stamped {-age_s:.2f} s ahead, at most {AHEAD_S:g} s are accepted (clocks differ?)"
+        )
     if age_s is not None and age_s > limits.max_command_age_s:
         raise CommandRefused(
             f"command is {age_s:.2f} s old, at most {limits.max_command_age_s:g} s are accepted"

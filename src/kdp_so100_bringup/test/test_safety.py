@@ -60,6 +60,12 @@ def test_old_commands_are_refused_and_unstamped_ones_are_not():
         require_fresh(0.51, LIMITS)
 
 
+def test_commands_from_the_future_are_refused():
+    require_fresh(-0.09, LIMITS)
+    with pytest.raises(CommandRefused, match=r"3600.00 s ahead"):
+        require_fresh(-3600.0, LIMITS)
+
+
 def test_velocity_is_limited_from_command_to_command():
     guard = CommandGuard(LIMITS)
     now, target = 0.0, 0.0
