@@ -209,7 +209,7 @@ class ArmControl:
             if on != self.phases.powered:
                 self.phases.torque(on)
                 self._report("info" if on else "error", f"the servos' torque is {'on' if on else 'off'}")
-            elif on:
+            elif on and self.phases.phase is not Phase.LOWERING:  # that goes on from where the joints are
                 self.phases.hold(now_s, "")
         self._blocked = blocked
 
@@ -240,8 +240,9 @@ class ArmControl:
             self._trajectory = None
 
     def _lower(self, state: ArmState | None, now_s: float) -> None:
-        if state is None or self._target is None:
+        if state is None or (self._target is None and not self.go_to_rest(now_s)[0]):
             return
+        assert self._target is not None
         step = self.rest_speed * min(now_s - self._last_s, 0.1)
         self._last_s = now_s
         self._target = tuple(

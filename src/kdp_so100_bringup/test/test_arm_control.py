@@ -224,6 +224,24 @@ def test_a_lost_link_comes_back_as_it_was_left(arm):
     assert arm.control.phases.phase is Phase.LOWERING
 
 
+@pytest.mark.parametrize("connected", [True, False])
+def test_lowering_goes_on_after_the_bus_failed(arm, connected):
+    arm.control.go_to_rest(arm.now)
+    arm.run(0.5)
+    arm.link.connected, arm.link.fault, arm.link.age = connected, "servo_silent", 1.0
+    arm.run(20.0)
+    assert arm.control.phases.phase is Phase.LOWERING and arm.link.switched == [True]
+    arm.link.connected, arm.link.fault = True, ""
+    arm.run(0.1)  # well again, but nothing was read yet
+    arm.link.age = 0.0
+    arm.run(0.1)
+    assert arm.control.phases.phase is Phase.LOWERING and not arm.control.can_move
+    for before, after in zip(arm.link.sent[:-1], arm.link.sent[1:], strict=True):
+        assert after == pytest.approx(before, abs=0.1)
+    arm.run(9.0)
+    assert arm.link.state.joints == pytest.approx(REST, abs=0.07) and arm.link.switched[-1] is False
+
+
 def test_servos_that_lost_their_power_are_not_switched_on_by_themselves(arm):
     arm.command()
     arm.link.connected, arm.link.fault = False, "link_lost"
