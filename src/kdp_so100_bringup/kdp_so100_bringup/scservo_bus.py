@@ -67,6 +67,8 @@ class _Port(scs.PortHandler):
         termios.tcflush(self.ser.fd, termios.TCIFLUSH)
 
     def readPort(self, length: int) -> bytes:
+        if length < 1:  # the SDK asks for less than nothing after a length byte that was damaged to 0 or 1
+            return b""
         # What has come in time counts, however late we look.
         left = max(self._deadline - time.monotonic(), 0.0)
         if not select.select([self.ser.fd], [], [], left)[0]:
@@ -214,9 +216,18 @@ class ScservoBus:
         )
 
     def _get(self, servo: int, register: Register) -> int:
-        read = self._packets.read1ByteTxRx if register.size == 1 else self._packets.read2ByteTxRx
-        raw = self._answer(servo, lambda: read(self._port, servo, register.address))
+        raw = self._answer(servo, lambda: self._ask(servo, register))
         return register.decode(raw.to_bytes(2, "little"))
+
+    def _ask(self, servo: int, register: Register) -> tuple[int, int, int]:
+        """As the SDK's reads, which take the checksum of an answer that is too short for a value."""
+        packet: list[int] = []
+        result = self._packets.readTx(self._port, servo, register.address, register.size)
+        while result == scs.COMM_SUCCESS and packet[2:3] != [servo]:
+            packet, result = self._packets.rxPacket(self._port)
+        if result == scs.COMM_SUCCESS and len(packet) != register.size + 6:
+            result = scs.COMM_RX_CORRUPT
+        return int.from_bytes(bytes(packet[5:-1]), "little") if result == scs.COMM_SUCCESS else 0, result, 0
 
     def _set(self, servo: int, register: Register, value: int) -> None:
         data = list(register.encode(value))
