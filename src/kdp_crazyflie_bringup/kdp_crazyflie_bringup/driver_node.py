@@ -12,7 +12,7 @@ from kdp_msgs.msg import Hover, Position, RobotStatus, Timing, VelocityWorld
 from nav_msgs.msg import Odometry
 from rcl_interfaces.msg import SetParametersResult
 from rclpy._rclpy_pybind11 import RCLError
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 
@@ -26,6 +26,7 @@ from kdp_crazyflie_bringup.drone_state import DroneState
 from kdp_crazyflie_bringup.flight_control import FlightControl
 from kdp_crazyflie_bringup.motion_commands import NotFlying
 from kdp_crazyflie_bringup.safety import CommandRefused
+from kdp_planner_ros.managed_node import ManagedNode
 from kdp_planner_ros.process import run
 from kdp_planner_ros.receipt_book import ReceiptBook
 
@@ -34,7 +35,7 @@ NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 TIMING = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
 
 
-class CrazyflieDriver(LifecycleNode):
+class CrazyflieDriver(ManagedNode):
     """Publishes the state from cflib's receiving thread; commands and services run in the executor."""
 
     def __init__(self, **node_options: Any) -> None:

@@ -230,7 +230,13 @@ class ControlLoop:
         if self._hold_action is None:
             if self._why_incomplete() or self._last_goal is None:
                 return
-            self._hold_action = self.controller.task.safe_action({**self._values, "goal": self._last_goal})
+            try:
+                self._hold_action = self.controller.task.safe_action(
+                    {**self._values, "goal": self._last_goal}
+                )
+            except InputError as error:  # nothing perceived any more, say
+                self._block(str(error))
+                return
         self.outputs.command(self._hold_action, stamp)
 
     def _cycle(self, goal: Goal, inputs: dict[str, np.ndarray], stamp: Any, received: int) -> None:

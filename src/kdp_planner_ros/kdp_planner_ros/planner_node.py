@@ -6,11 +6,12 @@ from typing import Any
 
 from diagnostic_msgs.msg import DiagnosticArray
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 
 from kdp_core.exceptions import ConfigError, KdpError
 from kdp_planner_ros.control_loop import ControlLoop
 from kdp_planner_ros.diagnostics import planner_status
+from kdp_planner_ros.managed_node import ManagedNode
 from kdp_planner_ros.parameters import STRUCTURAL, Settings, declare_parameters, read_settings
 from kdp_planner_ros.process import run
 
@@ -34,7 +35,7 @@ def load_controller(settings: Settings) -> Any:
     )
 
 
-class PlannerNode(LifecycleNode):
+class PlannerNode(ManagedNode):
     """The node ``planner``; `load` makes its controller from the parameters at configure."""
 
     def __init__(self, load: Callable[[Settings], Any] = load_controller, **node_options: Any) -> None:

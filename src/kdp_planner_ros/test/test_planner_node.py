@@ -5,12 +5,15 @@ import time
 import numpy as np
 import pytest
 from kdp_msgs.msg import Plan, RobotStatus
+from lifecycle_msgs.msg import Transition
+from lifecycle_msgs.srv import ChangeState
 from rclpy.exceptions import InvalidParameterValueException
 from rclpy.lifecycle import TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_sensor_data
 from visualization_msgs.msg import MarkerArray
 
+from kdp_core.exceptions import InputError
 from kdp_planner_ros import control_loop
 from kdp_planner_ros.goal import GoalCode
 from kdp_planner_ros.markers import MarkerBuilder
@@ -175,6 +178,34 @@ def test_an_input_that_falls_silent_ends_the_goal(make_flight):
         flight.send_odom()
     assert flight.planner.loop.goals.last_result.code is GoalCode.STATE_LOST
     assert "obstacles" in flight.planner.loop.goals.last_result.reason
+
+
+def test_a_hold_that_the_inputs_do_not_tell_any_more_is_left_out(make_flight, monkeypatch):
+    """As when an arm's cubes are not seen any more and the goal is cancelled."""
+
+    def blind(_inputs):
+        raise InputError("input 'cubes' must have at least 1 row, got 0")
+
+    flight = make_flight(hold_s=5.0)
+    flight.send_obstacles()
+    flight.send_goal()
+    flight.send_states(1)
+    monkeypatch.setattr(flight.planner.loop.controller.task, "safe_action", blind)
+    flight.planner.loop.goals.end(GoalCode.CANCELED, "canceled by the client", time.monotonic_ns())
+    flight.planner.loop._hold_until_ns = time.monotonic_ns() + 5_000_000_000
+    flight.send_states(2)
+    assert len(flight.commands) == 1
+
+
+@pytest.mark.parametrize("transition", [Transition.TRANSITION_ACTIVATE, Transition.TRANSITION_CREATE, 200])
+def test_a_transition_that_the_state_does_not_have_is_refused_and_nothing_else(flight, transition):
+    client = flight.probe.create_client(ChangeState, "planner/change_state")
+    assert flight.spin(client.service_is_ready)
+    future = client.call_async(ChangeState.Request(transition=Transition(id=transition)))
+    assert flight.spin(future.done) and not future.result().success
+    flight.send_goal()
+    flight.send_states(1)
+    assert len(flight.commands) == 1
 
 
 def test_the_hold_is_the_safe_action_of_when_the_goal_ended(make_flight, monkeypatch):

@@ -10,7 +10,7 @@ from typing import Any
 from kdp_msgs.msg import JointCommand, RobotStatus, Timing
 from kdp_msgs.srv import Arm, Trigger
 from rcl_interfaces.msg import SetParametersResult
-from rclpy.lifecycle import LifecycleNode, LifecycleState, TransitionCallbackReturn
+from rclpy.lifecycle import LifecycleState, TransitionCallbackReturn
 from rclpy.parameter import Parameter
 from rclpy.qos import QoSProfile, ReliabilityPolicy
 from sensor_msgs.msg import JointState
@@ -18,6 +18,7 @@ from std_msgs.msg import Float64MultiArray
 from trajectory_msgs.msg import JointTrajectory
 
 from kdp_core.exceptions import ConfigError, KdpError
+from kdp_planner_ros.managed_node import ManagedNode
 from kdp_planner_ros.process import run
 from kdp_planner_ros.receipt_book import ReceiptBook
 from kdp_so100_bringup import driver_messages
@@ -41,7 +42,7 @@ NEWEST = QoSProfile(depth=1, reliability=ReliabilityPolicy.RELIABLE)
 TIMING = QoSProfile(depth=50, reliability=ReliabilityPolicy.RELIABLE)
 
 
-class So100Driver(LifecycleNode):
+class So100Driver(ManagedNode):
     """Publishes the state from the reading thread; commands and services run in the executor."""
 
     def __init__(self, **node_options: Any) -> None:
