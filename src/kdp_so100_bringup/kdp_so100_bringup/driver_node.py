@@ -129,12 +129,12 @@ class So100Driver(ManagedNode):
             return
         deadline = time.monotonic() + STOP_ON_EXIT_S
         stop = self.settings.timeouts.stop
-        if control.phases.powered and stop != "hold" and control.fresh_state() is not None:
-            if stop == "rest" and control.phases.phase is not Phase.LOWERING:
+        if control.phases.powered and stop != "hold":
+            if stop == "torque_off":  # those that hear it, whoever does not answer
+                control.torque(False)
+            elif control.phases.phase is not Phase.LOWERING and control.fresh_state() is not None:
                 self._report("info", "lowering the arm before the port is closed")
                 control.go_to_rest(time.monotonic())
-            elif stop == "torque_off":
-                control.torque(False)
             while control.phases.phase is Phase.LOWERING and time.monotonic() < deadline:
                 if not control.link.connected:  # pulled meanwhile: nothing more can be done from here
                     break
@@ -142,6 +142,9 @@ class So100Driver(ManagedNode):
                 time.sleep(UPDATE_S)
         if control.link.off_wanted:  # a last time
             control.torque(False)
+        if control.link.off_wanted or (control.phases.powered and stop != "hold"):
+            why = control.fault()[0] or f"not lowered within {STOP_ON_EXIT_S:g} s"
+            self._report("error", f"servos are left under torque ({why}): hold the arm, and take their power")
         self.control = None
         control.link.close()
 

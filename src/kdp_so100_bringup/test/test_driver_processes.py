@@ -2,6 +2,7 @@
 
 import math
 import os
+import signal
 import sys
 import threading
 import time
@@ -406,6 +407,35 @@ def test_calibration_mismatch_is_a_fault_and_nothing_moves(tmp_path):
             executor.shutdown()
             node.destroy_node()
             rclpy.try_shutdown(context=context)
+
+
+@pytest.mark.parametrize(
+    ("parameters", "off"),
+    [({}, True), ({"stop": "rest"}, False), ({"stop": "rest", "rest_speed": 0.05}, False)],
+)
+def test_ending_while_a_servo_is_silent_or_the_way_is_long(parameters, off, tmp_path, capfd, monkeypatch):
+    """Who hears it switches off, and what stays under torque is said."""
+    arm_calibration().save(tmp_path / "arm.json")
+    monkeypatch.setenv("ROS_DOMAIN_ID", str(DOMAIN + 41))
+    monkeypatch.setitem(globals(), "DOMAIN", DOMAIN + 41)
+    with simulator(tmp_path, "--scene", "joints") as (port, side):
+        arguments = driver_arguments(port, tmp_path / "arm.json", **parameters)
+        with process("driver_node", *arguments, env={**ENVIRONMENT, "ROS_DOMAIN_ID": str(DOMAIN)}) as child:
+            operator = Operator()
+            try:
+                wait_until(lambda: operator.state == RobotStatus.IDLE, 20.0, "connected")
+                assert operator.call(Arm, "torque", arm=True).success
+                if "rest_speed" not in parameters:
+                    side.request("servo", servo=3, silent=True)
+                    wait_until(lambda: operator.latest.fault == "servo_silent", 5.0, "fault")
+                    time.sleep(0.4)  # now the state is old, too
+            finally:
+                operator.close()
+            child.send_signal(signal.SIGINT)
+            child.wait(20)
+        torque = side.truth()["torque"]
+    assert torque == ([False, False, True, False, False, False] if off else [True] * 6)
+    assert capfd.readouterr().err.count("left under torque") == 1
 
 
 @pytest.mark.parametrize(
