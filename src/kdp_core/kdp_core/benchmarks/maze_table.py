@@ -143,7 +143,7 @@ def run_table(
 def describe(options: MazeTableOptions) -> str:
     """One sentence on data, training and episodes."""
     training = options.training
-    horizon = f"{training.horizon} rows" if training.horizon else "128 / 256 / 384 rows (U / medium / large)"
+    horizon = f"{training.horizon} rows" if training.horizon else "192 / 320 / 544 rows (U / medium / large)"
     return (
         f"simulated Maze2D by D4RL's recipe: {training.data_steps} steps of its waypoint controller a maze, "
         f"generated here, not D4RL's files; windows of {horizon}; every method {training.steps} steps "

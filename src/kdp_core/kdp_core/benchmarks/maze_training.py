@@ -40,7 +40,7 @@ class MazeTrainingOptions:
     data_steps: int = 1_000_000
     """Recorded steps of 0.01 s per maze."""
     horizon: int = 0
-    """Rows of a window; 0: the maze's own (as published: 128, 256, 384)."""
+    """Rows of a window; 0: the maze's own (192, 320, 544 in D4RL's mazes; published: 128, 256, 384)."""
     steps: int = 2000
     """Gradient steps."""
     conditions: int = 64

@@ -80,7 +80,7 @@ def test_markdown_by_hand() -> None:
 
 def test_all_methods_get_equal_steps_and_batches(tmp_path: Path) -> None:
     options = MazeTrainingOptions()
-    for maze, horizon, diffusion in (("umaze", 128, 64), ("medium", 256, 256), ("large", 384, 256)):
+    for maze, horizon, diffusion in (("umaze", 192, 64), ("medium", 320, 256), ("large", 544, 256)):
         for method in METHODS:
             config = training_config(maze, method, 1, options, tmp_path)
             train = config.train

@@ -89,7 +89,7 @@ def test_mazes_with_loops_are_tasks_by_name() -> None:
 
 
 def test_data_set_is_prepared_with_the_goal_in_the_key(data: Path) -> None:
-    task = make_task("maze2d-umaze", 128)
+    task = make_task("maze2d-umaze", 192)
     prepared = prepare(open_episodes(data), task)
     assert prepared.episodes > 10 and len(np.unique(prepared.batch.group)) == prepared.episodes
     normaliser = prepared.spec.normaliser
