@@ -32,9 +32,9 @@ class Layout:
     """One maze.
 
     free: bool (rows, columns), true where the point can go. goal: cell of the single-task goal. steps: length
-    of an episode. horizon: rows of a plan, enough for the controller's longest way to the goal (published: 128,
-    256, 384 in D4RL's mazes, too short for 30, 29 and 15 % of the ways). reference: returns of D4RL's scores
-    0 and 100. stations: cells (N, 2) where journeys begin and end, in mazes with loops.
+    of an episode. horizon: rows of a plan, enough for the controller's longest way to the goal
+    (published: 128, 256, 384 in D4RL's mazes, too short for 30, 29 and 15 % of the ways). reference: returns
+    of D4RL's scores 0 and 100. stations: cells (N, 2) where journeys begin and end, in mazes with loops.
     """
 
     name: LayoutName
