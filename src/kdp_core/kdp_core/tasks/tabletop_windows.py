@@ -23,6 +23,7 @@ LABEL_SCALE = 0.5
 """Distance from the demonstration, in units of the windows' spread, at which a window is worth half."""
 GETTING_ON = 0.7
 """Worth of making the whole demonstrated motion."""
+TURN_RAD = 2 * np.pi
 STILL = 0.2
 """Motion, in the same units, that is no more than waiting."""
 
@@ -50,6 +51,12 @@ def tabletop_windows(episode: Episode, task: TabletopTask) -> WindowBatch:
             "cubes and 3 for the goal"
         )
     joints, environment = joints.astype(np.float64), environment.astype(np.float64)
+    largest = max(float(np.abs(joints).max()), float(np.abs(episode.actions).max()))
+    if not largest <= TURN_RAD:
+        raise DataError(
+            f"tabletop episode: joints or actions up to {largest:g} rad, expected less than a turn; "
+            "are they in another unit?"
+        )
     goal = environment[:, -3:] if cubes == 1 else environment[:, 7:10] + np.array([0.0, 0.0, CUBE_M])
     rows = np.arange(0, len(episode.actions), OFFSET_ROWS)
     steps = np.minimum(rows[:, None] + spec.stride * np.arange(spec.horizon), len(episode.actions) - 1)

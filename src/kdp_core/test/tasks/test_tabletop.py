@@ -1,5 +1,7 @@
 """Tabletop tasks: their contracts, costs, windows and what the scorer learns."""
 
+import dataclasses
+
 import numpy as np
 import pytest
 
@@ -153,6 +155,16 @@ def labelled(change: np.ndarray) -> np.ndarray:
     batch = tabletop_windows(episode_of("pick_place"), task)
     windows = batch.windows[:5, None] + change.astype(np.float32)
     return TabletopLabels(batch, task.spec).labels(windows, batch.take(np.arange(5)))
+
+
+@pytest.mark.parametrize("factor", [180 / np.pi, 1e30])
+def test_joints_in_another_unit_are_refused(factor: float) -> None:
+    episode = episode_of("pick_place")
+    degrees = dataclasses.replace(
+        episode, observations={**episode.channels(), STATE: factor * episode.channels()[STATE]}
+    )
+    with pytest.raises(DataError, match="unit"):
+        tabletop_windows(degrees, TabletopTask("pick_place"))
 
 
 def test_labels_rank_by_nearness() -> None:
