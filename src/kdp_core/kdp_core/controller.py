@@ -137,15 +137,25 @@ class Controller:
         )
         if plan.index < 0:
             self._plan = self._path = None
-            return Decision(
-                self._limit(self.task.safe_action(inputs)), True, "no valid candidate", plan, None, True
-            )
+            action, reason = self._without_plan(plan, inputs)
+            return Decision(self._limit(action), True, reason, plan, None, True)
         window = plan.windows[plan.index]
         self._noise = plan.noise[plan.index]
         paths = self._paths
         self._path = self.task.paths(window[None], inputs)[0] if paths is None else paths[plan.index]
         self._plan, self._age, self._planned_s = plan, 1, now_s
         return Decision(self._limit(self._execute(window, 0)), False, "", plan, self._path, True)
+
+    def _without_plan(self, plan: Plan, inputs: Inputs) -> tuple[np.ndarray, str]:
+        """What to do where no candidate is valid, and why, in words.
+
+        A task may know a way back to where plans begin (``recovery_action``). It is not for a planner that is
+        broken: of windows that are not finite nothing can be learnt about the state.
+        """
+        recover = getattr(self.task, "recovery_action", None)
+        if recover is None or not np.isfinite(plan.windows).all():
+            return self.task.safe_action(inputs), "no valid candidate"
+        return recover(inputs), "no valid candidate: moving to where plans begin"
 
     def paths(self, plan: Plan, inputs: Inputs) -> np.ndarray:
         """All candidates as paths in the world frame, (K, H, 3) m, for markers."""

@@ -98,6 +98,23 @@ def test_all_candidates_in_contact_give_the_safe_action_and_forget_the_path() ->
     assert not controller.step(inputs()).safe
 
 
+class Recovering(FlightTask):
+    """Knows a way back."""
+
+    def recovery_action(self, values: dict) -> np.ndarray:
+        return np.array([0.0, 0.0, 0.3])
+
+
+def test_a_task_that_knows_a_way_back_takes_it_unless_the_planner_is_broken() -> None:
+    blocked = inputs() | {"poles": np.array([[1.1, 0, 0.15]])}
+    decision = Controller(Source(repeated(straight((0.5, 0, 0)))), Recovering()).step(blocked)
+    assert decision.safe and decision.action.tolist() == [0.0, 0.0, 0.3] and "moving to" in decision.reason
+    broken = straight((0.5, 0, 0))
+    broken[30, 8] = np.nan
+    decision = Controller(Source(repeated(broken)), Recovering()).step(inputs())
+    assert decision.safe and (decision.action == 0).all() and decision.reason == "no valid candidate"
+
+
 def test_warm_start_continues_the_chosen_noise() -> None:
     k, rho, seed = 8, 0.9, 3
     options = ControllerOptions(

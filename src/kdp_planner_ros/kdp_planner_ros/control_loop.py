@@ -257,6 +257,9 @@ class ControlLoop:
         missed = published - received > self._cycle_limit.period_ns
         outputs.timing(stamp, (received, start, end, published), missed, decision.safe)
         goal.plans += 1
+        if decision.safe:
+            goal.without_plan += 1
+            self._node.get_logger().warning(f"safe action: {decision.reason}", throttle_duration_sec=2.0)
         self.statistics.add(end, end - start, missed, decision.safe)
         outputs.plan(stamp, decision)
         if self.action.active() and self._feedback_limit.ready(received):

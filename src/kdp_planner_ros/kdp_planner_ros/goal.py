@@ -35,7 +35,7 @@ class GoalResult:
 class Goal:
     """A goal in the world frame; `tolerance` 0 = the task's own success rule, `timeout_s` 0 = none.
 
-    `hold_s`: so long it must stay reached.
+    `hold_s`: so long it must stay reached. `without_plan`: how many of the `plans` found no valid window.
     """
 
     position: np.ndarray
@@ -47,6 +47,7 @@ class Goal:
     within_ns: int = 0
     distance: float = float("nan")
     plans: int = 0
+    without_plan: int = 0
 
     def time_s(self, now_ns: int) -> float:
         """Seconds since acceptance."""
@@ -93,7 +94,11 @@ class GoalKeeper:
         goal = self.current
         if goal is None or goal.timeout_s <= 0 or goal.time_s(now_ns) <= goal.timeout_s:
             return None
-        return self.end(GoalCode.TIMEOUT, f"not reached within {goal.timeout_s:g} s", now_ns)
+        reason = f"not reached within {goal.timeout_s:g} s"
+        if goal.without_plan:
+            share = goal.without_plan / max(goal.plans, 1)
+            reason += f"; no valid plan in {100 * share:.0f} % of the cycles"
+        return self.end(GoalCode.TIMEOUT, reason, now_ns)
 
     def _finish(self, success: bool, code: GoalCode, reason: str, now_ns: int) -> GoalResult | None:
         goal, self.current = self.current, None

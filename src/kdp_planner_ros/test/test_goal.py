@@ -41,8 +41,19 @@ def test_timeout_after_its_time_only():
     keeper.start(make(results))
     assert keeper.check_timeout(15 * S) is None
     assert keeper.check_timeout(15 * S + 1).code is GoalCode.TIMEOUT
+    assert results[-1].reason == "not reached within 5 s"
     keeper.start(make(results, timeout_s=0.0))
     assert keeper.check_timeout(10_000 * S) is None
+
+
+def test_a_timeout_says_how_often_there_was_no_plan():
+    results, keeper = [], GoalKeeper()
+    goal = make(results)
+    goal.plans, goal.without_plan = 200, 50
+    keeper.start(goal)
+    assert (
+        keeper.check_timeout(16 * S).reason == "not reached within 5 s; no valid plan in 25 % of the cycles"
+    )
 
 
 def test_a_new_goal_preempts_and_each_ends_once():

@@ -100,10 +100,16 @@ def _chunk(options: TabletopEvaluationOptions, first: int) -> list[TabletopOutco
 
 
 def run_scene(
-    source: WindowSource, simulator: So100Scene, seed: int, options: TabletopEvaluationOptions
+    source: WindowSource,
+    simulator: So100Scene,
+    seed: int,
+    options: TabletopEvaluationOptions,
+    joints: np.ndarray | None = None,
 ) -> TabletopOutcome:
-    """One episode until success or the time limit."""
+    """One episode until success or the time limit; ``joints`` (6,) rad: where the arm is at first."""
     scene = Scene.random(options.task, seed)
+    if joints is not None:
+        scene = replace(scene, joints=joints)
     simulator.reset(scene)
     task = TabletopTask(options.task, source.spec.horizon)
     controller = Controller(source, task, replace(options.controller, seed=seed))

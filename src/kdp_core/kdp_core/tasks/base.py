@@ -20,7 +20,12 @@ Inputs = Mapping[str, np.ndarray]
 
 
 class Task(Protocol):
-    """One robot task. Implementations are registered by name in ``kdp_core.tasks`` or by entry point."""
+    """One robot task. Implementations are registered by name in ``kdp_core.tasks`` or by entry point.
+
+    Optional: ``warm_start`` (see ``ControllerOptions``), and ``recovery_action(inputs)`` -> (d_a,), a step
+    towards where plans begin, taken instead of the safe action where the planner works but no candidate is
+    valid.
+    """
 
     spec: Spec
 

@@ -36,6 +36,13 @@ OPEN_RAD = GRASP_JAW_RAD + 0.1
 GRIP_RAD = 0.3
 """So far beyond the cube the jaw is commanded to hold it."""
 
+READY_RAD = (-1.97, 1.87, 1.67, 0.0)
+"""Lift, elbow, wrist flex and roll of a hand that points down, 15 cm before the base, 10 cm up."""
+READY_BEARING_RAD = 1.0
+"""Farthest to the side that the base points then."""
+RECOVERY_STEP_RAD = 0.05
+"""Targets of a recovery are at most so far from where the joints are."""
+
 
 def tabletop_spec(name: TabletopName, horizon: int = HORIZON) -> Spec:
     """The contract of a tabletop task, without normaliser; ``horizon`` 1 is behaviour cloning."""
@@ -199,6 +206,20 @@ class TabletopTask:
             hold[5] -= GRIP_RAD
         held: np.ndarray = np.clip(hold, LOW_RAD, HIGH_RAD)
         return held
+
+    def recovery_action(self, inputs: Inputs) -> np.ndarray:
+        """A step towards ``READY_RAD``, (6,) rad: from folded up or lying on the table no plan begins.
+
+        At most ``RECOVERY_STEP_RAD`` per joint from where it is now, so the arm moves slowly. The base stays
+        where it points, a cube between the fingers stays gripped.
+        """
+        joints = np.asarray(inputs["joints"], float)
+        pan = np.clip(joints[0], -READY_BEARING_RAD, READY_BEARING_RAD)
+        ready = np.array([pan, *READY_RAD, joints[5]])
+        action = joints + np.clip(ready - joints, -RECOVERY_STEP_RAD, RECOVERY_STEP_RAD)
+        action[5] = self.safe_action(inputs)[5]
+        limited: np.ndarray = np.clip(action, LOW_RAD, HIGH_RAD)
+        return limited
 
     def _held(self, inputs: Inputs) -> bool:
         """Whether the cube is between closed fingers, as far as inputs tell."""

@@ -8,6 +8,7 @@ import pytest
 from kdp_core.benchmarks import tabletop_eval
 from kdp_core.benchmarks.tabletop_eval import TabletopEvaluationOptions, run_scene, summary
 from kdp_core.exceptions import ConfigError, SpecError
+from kdp_core.planner import Planner
 from kdp_core.shipped import shipped_artifact
 from kdp_core.sim.so100 import So100Scene
 from kdp_core.sim.so100_expert import TabletopExpert, draw_variant
@@ -99,3 +100,13 @@ def test_wrong_options_and_artifacts_are_refused() -> None:
         tabletop_eval.evaluate(options)
     with pytest.raises(ConfigError, match="processes"):
         tabletop_eval.evaluate(replace(options), processes=0)
+
+
+@pytest.mark.parametrize(
+    "start", [[0.0, -3.1, 3.0, 0.6, 0.0, 0.0], [0.868, -0.674, 1.542, 1.799, -0.202, -0.2]]
+)
+def test_the_shipped_planner_begins_from_folded_up_and_from_lying_on_the_table(start: list[float]) -> None:
+    source, simulator = Planner.load(shipped_artifact("so100_pick_place")), So100Scene(1)
+    options = TabletopEvaluationOptions(scenes=1)
+    outcome = run_scene(source, simulator, 7, options, np.array(start))
+    assert outcome.success and 0 < outcome.safe_cycles < 200

@@ -102,6 +102,24 @@ def test_holding_is_safe_and_tracking_follows_the_states() -> None:
     np.testing.assert_array_equal(task.track(window, 15), window[15, :6])
 
 
+def test_recovery_steps_to_a_hand_above_the_table_and_keeps_the_grip() -> None:
+    task, given = make_task("pick_place"), inputs_of("pick_place")
+    folded = np.array([1.9, -3.1, 3.0, 0.6, 0.5, 0.1])
+    first = task.recovery_action({**given, "joints": folded})
+    np.testing.assert_allclose(first - folded, [-0.05, 0.05, -0.05, 0.05, -0.05, 0.0])
+    joints = folded
+    for _ in range(100):
+        joints = task.recovery_action({**given, "joints": joints})
+    point, axes = hand_frame(joints)
+    assert np.hypot(point[0], point[1]) == pytest.approx(0.15, abs=0.005)
+    assert point[2] == pytest.approx(0.1, abs=0.005) and axes[2, 0] < -0.99  # points down
+    np.testing.assert_allclose(joints[[0, 5]], [1.0, 0.1])
+    in_hand = given["cubes"].copy()
+    in_hand[0, :3] = hand_frame(folded)[0]
+    gripped = task.recovery_action({**given, "joints": folded, "cubes": in_hand})
+    assert gripped[5] == pytest.approx(-0.2)  # 0.1 - 0.3, at the joint's limit
+
+
 def test_holding_keeps_the_grip_on_a_cube_and_on_nothing_else() -> None:
     task, given = make_task("pick_place"), inputs_of("pick_place")
     joints = np.array([*given["joints"][:5], 0.2])
