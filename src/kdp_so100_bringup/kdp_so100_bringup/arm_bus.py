@@ -12,6 +12,9 @@ from typing import Literal, Protocol, TypeVar
 from kdp_core.exceptions import ConfigError, KdpError
 
 BACKENDS = ("scservo_sdk", "lerobot")
+TORQUE_EVERY = 5
+"""Reads: so often the torque registers are read, too. A servo that was rebooted has lost its torque and looks
+sound otherwise; asking costs 1 ms on the wire."""
 
 T = TypeVar("T")
 
@@ -61,6 +64,7 @@ class Reading:
         load: (6) share of the stall torque, signed -1..1; empty if not read yet.
         volts, celsius: (6), empty if not read yet.
         alarms: (6) error byte of each servo's answer, 0 if all is well.
+        torque: (6) whether each servo holds; empty in reads that did not ask.
     """
 
     started_ns: int
@@ -71,6 +75,7 @@ class Reading:
     volts: tuple[float, ...] = ()
     celsius: tuple[float, ...] = ()
     alarms: tuple[int, ...] = ()
+    torque: tuple[bool, ...] = ()
 
 
 class ArmBus(Protocol):

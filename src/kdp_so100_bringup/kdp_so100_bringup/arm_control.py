@@ -6,6 +6,7 @@ import math
 from collections.abc import Callable, Sequence
 from typing import Any, NamedTuple
 
+from kdp_core.sim.so100_geometry import JOINTS
 from kdp_so100_bringup.arm_link import ArmState
 from kdp_so100_bringup.arm_phase import ArmPhases, Order, Phase, Timeouts
 from kdp_so100_bringup.safety import (
@@ -70,6 +71,8 @@ class ArmControl:
         self._lower_until_s = 0.0
         self._last_s = self._off_again_s = 0.0
         self._blocked = True  # until the first connection
+        self._lost = ""  # joints whose servos hold no more, until somebody switches the torque
+        self._stop_for_lost = False
 
     # ---- state
 
@@ -88,7 +91,9 @@ class ArmControl:
         if self.link.connected and self.link.state_age_s() > self.phases.timeouts.state_s:
             return "state_stale", "the bus is open, but no state was read"
         servo = self._servo_fault()
-        return (servo, self.servos.detail) if servo else (self.phases.fault, "")
+        if servo:
+            return servo, self.servos.detail
+        return ("torque_lost", self._lost) if self._lost else (self.phases.fault, "")
 
     @property
     def can_move(self) -> bool:
@@ -102,9 +107,15 @@ class ArmControl:
     # ---- services; each answers (success, message)
 
     def torque(self, on: bool) -> Answer:
-        """Switch the torque on (holding where the arm is) or off at once."""
-        if on and (self.fresh_state() is None or self.fault_blocks()):
+        """Switch the torque on (holding where the arm is) or off at once; ends `torque_lost`."""
+        if on and (self.fresh_state() is None or (self.fault_blocks() and self.fault()[0] != "torque_lost")):
             return False, self._why_not()
+        done, why = self._switch(on)
+        if done or not on:
+            self._lost, self._stop_for_lost = "", False
+        return done, why
+
+    def _switch(self, on: bool) -> Answer:
         done, why = self.link.torque(on)
         if on and not done:
             return False, why
@@ -120,7 +131,8 @@ class ArmControl:
         if state is None:
             return False, self._why_not()
         if not self.phases.powered:
-            return (False, self._why_not()) if self.link.off_wanted else (True, "torque was off")
+            fault = self.link.off_wanted or self._lost
+            return (False, self._why_not()) if fault else (True, "torque was off")
         start = state.joints
         if self._target and max(abs(a - b) for a, b in zip(self._target, start, strict=True)) < NEAR_RAD:
             start = self._target  # with the lead over gravity that it has now
@@ -184,13 +196,15 @@ class ArmControl:
             self.servos.update(state.celsius, state.load, state.volts, now_s)
         self._watch_link(now_s)
         self._repeat_off(now_s)
-        order = self.phases.update(now_s, self._servo_fault())
+        self._watch_torque()
+        servo = self._servo_fault() or ("torque_lost" if self._stop_for_lost else "")
+        order = self.phases.update(now_s, servo)
         if order is Order.HOLD_HERE:
             self._hold_here(state)
         elif order is Order.LOWER:
             self.go_to_rest(now_s)
         elif order is Order.TORQUE_OFF:
-            self.torque(False)
+            self._switch(False)
         if self.phases.phase is Phase.LOWERING:
             self._lower(state, now_s)
         elif self._trajectory is not None and state is not None and self.can_move:
@@ -205,13 +219,32 @@ class ArmControl:
                 self.phases.hold(now_s, "")
         if self._blocked and not blocked:
             self._forget()
-            on = all(self.link.torqued) and not self.link.off_wanted
-            if on != self.phases.powered:
-                self.phases.torque(on)
-                self._report("info" if on else "error", f"the servos' torque is {'on' if on else 'off'}")
-            elif on and self.phases.phase is not Phase.LOWERING:  # that goes on from where the joints are
+            # Lowering goes on from where the joints are.
+            if self.phases.powered and self.phases.phase is not Phase.LOWERING:
                 self.phases.hold(now_s, "")
         self._blocked = blocked
+
+    def _watch_torque(self) -> None:
+        """Notice servos that hold no more without having been told, as after a dip of their supply.
+
+        They stay off: switched on by itself, a joint would catch the arm in its fall. While others hold, it
+        is as with a servo in danger: hold, then stop. An arm found so keeps still until somebody decides.
+        """
+        on, powered = self.link.torqued, self.phases.powered
+        if self._blocked or self.link.off_wanted:
+            return
+        if any(on) and not powered:
+            self.phases.torque(True)
+            self._report("info", "servos hold")
+        lost = ", ".join(joint for joint, holds in zip(JOINTS, on, strict=True) if not holds)
+        if not self.phases.powered or lost in ("", self._lost):
+            return
+        self._report("error", f"torque_lost: {lost}")
+        self._stop_for_lost = powered and (self._stop_for_lost or not self._lost)
+        self._lost, self._trajectory = lost, None
+        if not any(on):  # there is nothing to hold or to lower
+            self.phases.torque(False)
+            self._forget()
 
     def _repeat_off(self, now_s: float) -> None:
         """Switch the torque off again, where a servo has not confirmed that it did."""
@@ -253,7 +286,7 @@ class ArmControl:
         far = max(abs(a - b) for a, b in zip(state.joints[:5], self.rest[:5], strict=True))
         if far < NEAR_REST_RAD or now_s > self._lower_until_s:
             self.phases.lowered()
-            done, why = self.torque(False)
+            done, why = self._switch(False)
             self._report("info" if done else "error", "at rest, torque off" if done else why)
 
     def _servo_fault(self) -> str:

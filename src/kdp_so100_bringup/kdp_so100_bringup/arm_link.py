@@ -81,7 +81,7 @@ class ArmLink:
         fault, detail: short name and line for people of what is wrong, empty if nothing is.
         retries: reads that had to be repeated, since start.
         off_wanted: the torque was switched off, but not every servo has confirmed it: do it again.
-        torqued: (6) whether each servo held when the link came up or recovered.
+        torqued: (6) whether each servo holds, as last confirmed; empty before the first connection.
     """
 
     def __init__(
@@ -98,6 +98,7 @@ class ArmLink:
         self.retries = 0
         self.off_wanted = False
         self.torqued: list[bool] = []
+        self._torque_seen: tuple[bool, ...] = ()  # in the last read that asked
         self._on_state, self._report = on_state, report
         self._bus: ArmBus = make_bus(options.backend, options.port, calibration.ids, options.timeout_s)
         self._port = PortLock(options.port)
@@ -155,7 +156,7 @@ class ArmLink:
                 if enabled and state is not None:
                     self._bus.write_goals(self.calibration.to_ticks(state.joints))
                 self._bus.set_torque(enabled)
-                answers = self._bus.torque_enabled()
+                answers = self._ask_torque()
         except BusError as error:
             if isinstance(error, CableGone):
                 self._lost(error)
@@ -190,7 +191,7 @@ class ArmLink:
                 self._bus.open()
                 self._check_calibration()
                 self._bus.configure()
-                self.torqued = self._bus.torque_enabled()
+                self._ask_torque()
         except (BusError, CalibrationMismatch) as error:
             self._lost(error)
             if self.off_wanted and not isinstance(
@@ -258,6 +259,7 @@ class ArmLink:
             try:
                 with self._lock:
                     reading = self._bus.read()
+                    self._note_torque(reading.torque)
             except CableGone as error:
                 self._lost(error)
                 return None
@@ -274,12 +276,23 @@ class ArmLink:
         self._bad(problem)
         return None
 
+    def _ask_torque(self) -> list[bool]:
+        """Read and keep whether the servos hold; the caller has the lock."""
+        self.torqued, self._torque_seen = self._bus.torque_enabled(), ()
+        return self.torqued
+
+    def _note_torque(self, torque: tuple[bool, ...]) -> None:
+        """Keep what two reads in a row agree on: damage that passes the checksum must not stop the arm."""
+        if torque and torque == self._torque_seen:
+            self.torqued = list(torque)
+        self._torque_seen = torque or self._torque_seen
+
     def _good(self) -> None:
         self._silent_cycles = 0
         if self.fault and self._errors.calm:
             try:
                 with self._lock:
-                    self.torqued = self._bus.torque_enabled()  # a servo that had no power has forgotten
+                    self._ask_torque()  # a servo that had no power has forgotten
             except BusError:
                 return
             self._report("info", f"{self.fault} is over")

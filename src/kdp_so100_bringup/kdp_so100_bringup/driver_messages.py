@@ -25,6 +25,7 @@ _MEANING = {
     "port_busy": "another program has the port; trying to connect",
     "state_stale": "no state is read",
     "servo_silent": "a servo does not answer; the others hold",
+    "torque_lost": "servos lost their torque by themselves; the others hold, then stop; call torque to go on",
     "torque_not_off": "not every servo has confirmed that its torque is off: trying again",
     "checksum_errors": "too many damaged answers; the servos hold",
     "wrong_servo": "a servo is not what an SO-100 has",

@@ -19,6 +19,7 @@ from lerobot.motors.feetech import FeetechMotorsBus
 
 from kdp_core.sim.so100_geometry import JOINTS
 from kdp_so100_bringup.arm_bus import (
+    TORQUE_EVERY,
     BadChecksum,
     BusError,
     CableGone,
@@ -143,8 +144,14 @@ class LerobotBus:
             name, register, unit = SLOW[self._reads // SLOW_EVERY % len(SLOW)]
             values = self._guarded(lambda: self._bus.sync_read(register, normalize=False))
             self._slow[name] = tuple(unit * values[joint] for joint in JOINTS)
+        torque: tuple[bool, ...] = ()
+        if self._reads % TORQUE_EVERY == 1:  # not in the reads above
+            on = self._guarded(lambda: self._bus.sync_read("Torque_Enable", normalize=False))
+            torque = tuple(bool(on[joint]) for joint in JOINTS)
         self._reads += 1
-        return Reading(started, received, tuple(int(ticks[joint]) for joint in JOINTS), **self._slow)
+        return Reading(
+            started, received, tuple(int(ticks[joint]) for joint in JOINTS), torque=torque, **self._slow
+        )
 
     def write_goals(self, ticks: Sequence[int]) -> int:
         """See `ArmBus.write_goals`."""

@@ -23,6 +23,7 @@ import serial
 
 from kdp_core.sim.so100_geometry import JOINTS
 from kdp_so100_bringup.arm_bus import (
+    TORQUE_EVERY,
     BadChecksum,
     CableGone,
     Reading,
@@ -35,6 +36,9 @@ from kdp_so100_bringup.registers import MODEL_NUMBER, Register
 BAUD = 1_000_000
 PRESENT, STATE_BYTES = Register.PRESENT_POSITION.address, 8
 """Position, speed, load (two bytes each), voltage, temperature."""
+TORQUE = Register.TORQUE_ENABLE.address
+TORQUE_BYTES = PRESENT - TORQUE
+"""From the torque to the state: one wider answer is cheaper than a request of its own."""
 GOAL = Register.GOAL_POSITION.address
 EEPROM = {
     Register.RETURN_DELAY: 0,
@@ -86,6 +90,7 @@ class ScservoBus:
         self.ids = tuple(ids)
         self._name, self._timeout_s = port, timeout_s
         self._answer_due = False
+        self._reads = 0
         self._port = _Port(port)
         self._packets = scs.PacketHandler(0)
         self._row = {servo: row for row, servo in enumerate(self.ids)}
@@ -177,8 +182,10 @@ class ScservoBus:
         started = time.monotonic_ns()
         ids, port = self.ids, self._port
         port.timeout_s = self._timeout_s
-        self._packets.syncReadTx(port, PRESENT, STATE_BYTES, list(ids), len(ids))
-        port.setPacketTimeout((STATE_BYTES + 6) * len(ids))
+        before = TORQUE_BYTES if self._reads % TORQUE_EVERY == 0 else 0
+        size = before + STATE_BYTES
+        self._packets.syncReadTx(port, PRESENT - before, size, list(ids), len(ids))
+        port.setPacketTimeout((size + 6) * len(ids))
         rows: list[list[int] | None] = [None] * len(ids)
         damaged = 0
         while any(row is None for row in rows):
@@ -186,7 +193,7 @@ class ScservoBus:
             if result == scs.COMM_RX_TIMEOUT or (result != scs.COMM_SUCCESS and port.isPacketTimeout()):
                 damaged += bool(packet)
                 break
-            row = self._row.get(packet[2]) if len(packet) == STATE_BYTES + 6 else None
+            row = self._row.get(packet[2]) if len(packet) == size + 6 else None
             if result != scs.COMM_SUCCESS:
                 damaged += 1
                 if damaged and row == len(ids) - 1:
@@ -203,7 +210,9 @@ class ScservoBus:
         if missing:
             silent = [servo for servo, row in zip(ids, rows, strict=True) if row is None]
             raise ServoSilent(f"no answer from {', '.join(missing)}", silent)
-        data = [row for row in rows if row is not None]
+        self._reads += 1  # a read that failed is asked the same again
+        answers = [row for row in rows if row is not None]
+        data = [p[before:] for p in answers]  # the state where it lies in a narrow answer
         return Reading(
             started,
             received,
@@ -212,7 +221,8 @@ class ScservoBus:
             load=tuple(0.001 * _signed(p[9] | p[10] << 8, 10) for p in data),
             volts=tuple(0.1 * p[11] for p in data),
             celsius=tuple(float(p[12]) for p in data),
-            alarms=tuple(p[4] for p in data),
+            alarms=tuple(p[4] for p in answers),
+            torque=tuple(bool(p[5]) for p in answers) if before else (),
         )
 
     def _get(self, servo: int, register: Register) -> int:

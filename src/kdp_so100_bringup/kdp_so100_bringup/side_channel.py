@@ -15,7 +15,8 @@ Datagrams of JSON on UDP port 19861; how a request is answered is written in `kd
 "usb_delay_ms": d, "baud": b, "encoder_ticks": s}``             ``encoder_ticks``: noise of the encoders
 ``{"cmd": "cable", "plugged": b}``                              pull the cable: the port hangs up and its link
                                                                 goes; put it back: a new port, the same link
-``{"cmd": "power_cycle"}``                                      servos restart with what their EEPROM kept
+``{"cmd": "power_cycle", "servo": 3, "boot_s": 0.8}``           servos restart with what their EEPROM kept;
+                                                                without ``servo``: all
 ``{"cmd": "subscribe", "port": N}``                             truth and receipts to port N of the caller
 ``{"cmd": "status"}``                                           replies with ``truth`` and ``wire``
 ``{"cmd": "quit"}``                                             stop the process

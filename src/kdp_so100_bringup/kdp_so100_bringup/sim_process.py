@@ -148,9 +148,11 @@ class SimProcess:
         elif command == "cable":
             self.server.plugged = bool(message["plugged"])
         elif command == "power_cycle":
+            boot_s = _finite(message, "boot_s", 0.0)
             with self.world.arm.lock:
                 for servo in self.world.arm.servos:
-                    servo.power_up()
+                    if message.get("servo") in (None, servo.id):
+                        servo.power_up(boot_s)
         elif command == "subscribe":
             if len(self.subscribers) >= MAX_SUBSCRIBERS:
                 self.subscribers.pop(next(iter(self.subscribers)))

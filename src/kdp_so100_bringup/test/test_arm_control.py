@@ -246,11 +246,95 @@ def test_servos_that_lost_their_power_are_not_switched_on_by_themselves(arm):
     arm.command()
     arm.link.connected, arm.link.fault = False, "link_lost"
     arm.run(1.0)
-    arm.link.torqued = [True, True, False, True, True, True]
+    arm.link.torqued = [False] * 6
     arm.link.connected, arm.link.fault = True, ""
     arm.run(0.1)
     assert arm.control.phases.phase is Phase.OFF and not arm.control.can_move
-    assert arm.link.switched == [True]
+    assert arm.control.fault() == ("torque_lost", ", ".join(JOINTS)) and arm.link.switched == [True]
+
+
+def test_torque_that_all_servos_lost_without_a_missed_read_is_a_fault_until_it_is_switched(arm):
+    arm.command()
+    arm.link.torqued = [False] * 6
+    arm.run(0.1)
+    assert arm.control.fault()[0] == "torque_lost" and arm.control.phases.phase is Phase.OFF
+    with pytest.raises(NotReady, match="torque_lost: shoulder_pan"):
+        arm.command()
+    done, why = arm.control.go_to_rest(arm.now)
+    assert not done and "torque_lost" in why
+    arm.run(30.0)
+    assert arm.control.fault()[0] == "torque_lost" and arm.link.switched == [True]
+    assert [text for level, text in arm.reports if level == "error"] == ["torque_lost: " + ", ".join(JOINTS)]
+    assert arm.control.torque(True) == (True, "holding") and arm.control.fault() == ("", "")
+    arm.run(0.1)
+    arm.command()
+    assert arm.control.phases.phase is Phase.ACTIVE
+
+
+def lose_elbow(arm):
+    arm.command()
+    arm.link.torqued = [True, True, False, True, True, True]
+    arm.run(0.1)
+    assert arm.control.fault() == ("torque_lost", "elbow_flex") and not arm.control.can_move
+
+
+@pytest.mark.parametrize("silent_first", [False, True])
+def test_when_one_servo_lost_its_torque_the_others_hold_then_lower(arm, silent_first):
+    if silent_first:  # as a servo is that restarts
+        arm.command()
+        arm.link.fault, arm.link.detail, arm.link.age = "servo_silent", "why", 1.0
+        arm.run(0.8)
+        arm.link.torqued = [True, True, False, True, True, True]
+        arm.link.fault, arm.link.detail, arm.link.age = "", "", 0.0
+        arm.run(0.1)
+    else:
+        lose_elbow(arm)
+    assert arm.control.fault() == ("torque_lost", "elbow_flex")
+    assert arm.control.phases.phase is Phase.HOLDING and arm.link.switched == [True]
+    arm.run(2.2)
+    assert arm.control.phases.phase is Phase.LOWERING
+    arm.run(9.0)
+    np.testing.assert_allclose(arm.link.state.joints, REST, atol=0.07)
+    assert arm.control.phases.phase is Phase.OFF and arm.link.switched == [True, False]
+    assert arm.control.fault() == ("torque_lost", "elbow_flex")  # until somebody has seen it
+    assert arm.control.torque(False)[0] and arm.control.fault() == ("", "")
+
+
+def test_rest_lowers_what_still_holds(arm):
+    lose_elbow(arm)
+    done, text = arm.control.go_to_rest(arm.now)
+    assert done and "lowering" in text and arm.control.phases.phase is Phase.LOWERING
+
+
+def test_the_torque_service_takes_a_servo_that_lost_it_back(arm):
+    lose_elbow(arm)
+    assert arm.control.torque(True) == (True, "holding") and arm.control.fault() == ("", "")
+    arm.run(5.0)
+    assert arm.control.can_move and arm.control.phases.phase is Phase.READY
+
+
+def test_torque_lost_while_lowering_does_not_stop_it_and_losing_all_ends_it(arm):
+    arm.control.go_to_rest(arm.now)
+    arm.run(0.5)
+    arm.link.torqued = [True] * 5 + [False]
+    arm.run(0.5)
+    assert arm.control.fault() == ("torque_lost", "gripper")
+    assert arm.control.phases.phase is Phase.LOWERING
+    arm.link.torqued = [False] * 6
+    arm.run(0.1)
+    assert arm.control.phases.phase is Phase.OFF and arm.control.fault()[0] == "torque_lost"
+
+
+def test_an_arm_that_is_found_held_in_part_keeps_still_until_somebody_decides():
+    """Connecting never switches the torque; but neither must `rest` say that there is none."""
+    arm = Arm()
+    arm.link.torqued = [False, True, False, True, True, True]
+    arm.run(60.0)
+    assert arm.control.fault() == ("torque_lost", "shoulder_pan, elbow_flex") and not arm.control.can_move
+    assert arm.link.sent == arm.link.switched == [] and arm.control.phases.powered
+    assert arm.control.go_to_rest(arm.now)[0]
+    arm.run(9.0)
+    assert arm.link.switched == [False]
 
 
 def test_switching_off_is_repeated_until_every_servo_has_confirmed(arm):

@@ -11,7 +11,7 @@ sys.path.insert(0, str(Path(__file__).parent))
 from arm_processes import simulator, wait_until
 
 from kdp_core.exceptions import ConfigError
-from kdp_so100_bringup.arm_bus import CableGone, ServoSilent, make_bus
+from kdp_so100_bringup.arm_bus import TORQUE_EVERY, CableGone, ServoSilent, make_bus
 from kdp_so100_bringup.arm_link import ArmLink, LinkOptions
 from kdp_so100_bringup.calibration import Calibration, MotorCalibration
 from kdp_so100_bringup.sim_arm import arm_calibration
@@ -126,6 +126,18 @@ def test_a_silent_servo_is_named(arm, bus):
     assert len(bus.read().ticks) == 6
 
 
+def test_some_reads_say_which_servos_hold(arm, bus):
+    _, side = arm
+    bus.set_torque(True)
+    try:
+        side.request("power_cycle", servo=5)
+        readings = [bus.read() for _ in range(2 * TORQUE_EVERY)]
+        assert [r.torque for r in readings if r.torque] == [(True, True, True, True, False, True)] * 2
+        assert all(readings[0].ticks == pytest.approx(r.ticks, abs=3) for r in readings)
+    finally:
+        bus.set_torque(False)
+
+
 @pytest.mark.parametrize("silent", [1, 3])
 def test_switching_off_reaches_every_servo_but_the_silent_one(arm, bus, silent):
     """A servo that does not answer hears as little: the other five must not wait for it."""
@@ -236,6 +248,30 @@ def test_a_silent_servo_is_a_fault_until_it_answers_again(arm):
         side.request("servo", servo=2, silent=False)
         wait_until(lambda: owner.link.fault == "" and owner.link.state_age_s() < 0.1, 10.0, "fault over")
         assert ("info", "servo_silent is over") in owner.reports
+
+
+@pytest.mark.parametrize("servo", [None, 2])
+def test_torque_that_is_lost_without_a_missed_read_is_noticed(arm, servo):
+    port, side = arm
+    with Owner(port).connected() as owner:
+        assert owner.link.torque(True)[0] and owner.link.torqued == [True] * 6
+        side.request("power_cycle", servo=servo)
+        expected = [servo is not None and i != servo for i in IDS]
+        wait_until(lambda: owner.link.torqued == expected, 2.0, "noticed")
+        assert owner.link.fault == ""
+        assert owner.link.torque(False)[0]
+
+
+def test_one_read_alone_does_not_say_that_torque_was_lost():
+    """A damaged answer may pass the checksum, which is of eight bits."""
+    owner = Owner("/no/such/port")
+    owner.link.close()
+    owner.link.torqued = [True] * 6
+    for seen in ((True, True, False, True, True, True), (), (True,) * 6, (True,) * 5 + (False,)):
+        owner.link._note_torque(seen)
+        assert owner.link.torqued == [True] * 6
+    owner.link._note_torque((True,) * 5 + (False,))
+    assert owner.link.torqued == [True] * 5 + [False]
 
 
 def test_the_link_remembers_that_it_could_not_switch_all_off(arm):
