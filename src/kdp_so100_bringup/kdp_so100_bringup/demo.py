@@ -96,17 +96,17 @@ def check_artifact(task: str, artifact: str) -> str:
 
 
 def progress_line(text: str, seed: int, seconds: float, progress: Progress) -> Text:
-    """The live line."""
-    line = Text.assemble((f" {text} ", "bold"), f" scene {seed}  ", (progress.phase, "cyan"))
+    """The live line, for 80 columns: scene, phase, cube to goal, plans per second, median times."""
+    line = Text.assemble((text, "bold"), f" ({seed}) ", (progress.phase, "cyan"))
     for value, form in (
-        (progress.distance_m, "  cube to goal {:5.3f} m"),
-        (progress.plans_per_s, "  {:4.1f} plans/s"),
-        (progress.planner_ms, "  planner {:4.2f} ms"),
-        (progress.e2e_ms, "  end to end {:4.1f} ms"),
+        (progress.distance_m, "  {:5.3f} m"),
+        (progress.plans_per_s, " {:2.0f} Hz"),
+        (progress.planner_ms, " plan {:3.1f} ms"),
+        (progress.e2e_ms, " e2e {:3.1f} ms"),
     ):
         if value is not None:
             line.append(form.format(value))
-    line.append(f"  {seconds:4.1f} s", "dim")
+    line.append(f" {seconds:4.1f} s", "dim")
     return line
 
 

@@ -20,7 +20,7 @@ from kdp_planner_ros.process_group import ProcessGroup
 from kdp_planner_ros.start_graph import start_graph
 from kdp_so100_bringup.arm_client import ArmClient
 from kdp_so100_bringup.graph import GRAPH
-from kdp_so100_bringup.scoring import TIME_LIMIT_S, EpisodeResult, score
+from kdp_so100_bringup.scoring import LIFTED_M, TIME_LIMIT_S, EpisodeResult, score
 from kdp_so100_bringup.side_channel import CONTROL_PORT, SideChannelClient
 from kdp_so100_bringup.truth import Truth, TruthListener
 
@@ -176,14 +176,17 @@ class EpisodeRunner:
     def _follow(self, goal: OperatorGoal, scene: Scene, report: Report, goal_sent_ns: int) -> None:
         """Report progress until the planner ends the goal."""
         give_up = goal_sent_ns + int((TIME_LIMIT_S + 2.0) * 1e9)
+        phase = "approach"
         while not goal.done and time.monotonic_ns() < give_up:
             self.group.check()
             truth, feedback = self.truth.latest, self.client.feedback
             recent = self.latency.join(last=50)
             e2e = [row.e2e_ns for row in recent if row.e2e_ns > 0]
+            if truth is not None:
+                phase = phase_of(truth, phase)
             report(
                 Progress(
-                    "moving",
+                    phase,
                     float(np.linalg.norm(truth.cube_poses[0, :3] - scene.goal)) if truth else None,
                     feedback.plans_per_second if feedback else None,
                     float(np.median([row.planner_ns for row in recent])) * 1e-6 if recent else None,
@@ -191,3 +194,10 @@ class EpisodeRunner:
                 )
             )
             time.sleep(0.2)
+
+
+def phase_of(truth: Truth, before: str) -> str:
+    """What the arm is doing with the cube in row 0: approach, grasp, carry or release."""
+    if truth.touched(0):
+        return "carry" if truth.cube_poses[0, 2] > LIFTED_M else "grasp"
+    return "release" if before in ("carry", "release") else "approach"

@@ -13,6 +13,8 @@ from kdp_core.sim.so100 import Scene
 from kdp_core.sim.tabletop_success import TabletopJudge
 from kdp_so100_bringup.truth import Truth
 
+LIFTED_M = 0.03
+"""Centre of a cube that is off the table."""
 TIME_LIMIT_S = 30.0
 
 
@@ -77,7 +79,7 @@ def score(record: Sequence[Truth], scene: Scene, task: str, goal_sent_ns: int) -
             break
         done = judge.update(truth)  # type: ignore[arg-type]
         distance = judge.distance(truth)  # type: ignore[arg-type]
-        lifted = bool(truth.cube_poses[0, 2] > 0.03) and truth.touched(0)
+        lifted = bool(truth.cube_poses[0, 2] > LIFTED_M) and truth.touched(0)
         grasped = grasped or lifted
         dropped += held and not truth.touched(0) and distance > 0.04
         held = lifted or (held and truth.touched(0))
