@@ -60,15 +60,27 @@ def make_torchvision_importable(python: str) -> None:
         raise SetupError(f"torchvision does not import: {result.stderr.strip().splitlines()[-1]}")
 
 
+def usable(version: tuple[int, int, int]) -> bool:
+    """Return whether an interrupted set-up left an environment of this Python, to go on with."""
+    code = ["-c", "import pip, sys; print('.'.join(map(str, sys.version_info[:3])))"]
+    try:
+        result = subprocess.run([str(VENV / "bin" / "python"), *code], capture_output=True, text=True)
+    except OSError:
+        return False
+    return result.returncode == 0 and result.stdout.strip() == ".".join(map(str, version))
+
+
 def set_up() -> None:
     """Bring .venv-lerobot up to date."""
     interpreter = find_interpreter(os.environ.get("LEROBOT_PYTHON") or os.environ.get("PYTHON", ""))
     if STAMP.exists() and STAMP.read_text(encoding="utf-8") == wanted(interpreter.version):
         step.say("lerobot: up to date")
         return
-    shutil.rmtree(VENV, ignore_errors=True)
+    if not usable(interpreter.version):
+        shutil.rmtree(VENV, ignore_errors=True)
     environment = {key: value for key, value in os.environ.items() if key != "PYTHONPATH"}
     log = LOGS / "lerobot.log"
+    step.say("lerobot: about 2 GB to download and unpack, 5 to 20 minutes")
     step.run("virtual environment", [interpreter.path, "-m", "venv", str(VENV)], log, environment, ROOT)
     python = str(VENV / "bin" / "python")
     pip = [python, "-m", "pip", "install", "--no-input", "--disable-pip-version-check"]

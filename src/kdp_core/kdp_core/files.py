@@ -63,7 +63,7 @@ def atomic_directory(
     """
     path = Path(path)
     if path.exists() and not overwrite:
-        raise error(f"{path}: exists already; remove it or ask to overwrite it")
+        raise error(f"{path}: exists already; remove it, or pass --overwrite where there is that option")
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = _temporary_sibling(path)
     replaced = path.with_name(f".{path.name}.{os.getpid()}.old")

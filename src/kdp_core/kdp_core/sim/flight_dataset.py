@@ -31,7 +31,7 @@ def collect_flights(
     if processes < 1:
         raise ConfigError(f"processes must be at least 1, got {processes}")
     if Path(path).exists() and not overwrite:  # before hours of flying, not after
-        raise DataError(f"{path}: exists already; remove it or ask to overwrite it")
+        raise DataError(f"{path}: exists already; remove it, or pass --overwrite")
     metadata = {
         "algorithm_name": "randomised cost-to-go expert, simulated Crazyflie",
         "author": {"KDP"},

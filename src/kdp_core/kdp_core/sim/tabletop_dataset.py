@@ -41,7 +41,7 @@ def collect_tabletop(
     if processes < 1:
         raise ConfigError(f"processes must be at least 1, got {processes}")
     if Path(path).exists() and not overwrite:  # before minutes of demonstrating, not after
-        raise DataError(f"{path}: exists already; remove it or ask to overwrite it")
+        raise DataError(f"{path}: exists already; remove it, or pass --overwrite")
     numbers = [f"{joint}.pos" for joint in JOINTS]
     pose = ("x", "y", "z", "qx", "qy", "qz", "qw")
     cubes = 2 if task == "stack" else 1
