@@ -5,7 +5,7 @@ export PYTHON KDP_ROS
 IN = tools/run-in-workspace
 START = $(or $(shell command -v python3),$(PYTHON))
 
-.PHONY: help setup setup-train lerobot-env demo demo-arm test test-lerobot lint train bench bench-flight bench-arm outside-so101 clean distclean
+.PHONY: help setup setup-train lerobot-env demo demo-arm test test-lerobot lint train bench bench-flight bench-arm outside-so101 d3rlpy-env d3rlpy clean distclean
 
 help:
 	@echo "make demo          set up, then fly 3 flights with the shipped planner (no torch)"
@@ -17,6 +17,7 @@ help:
 	@echo "make bench-flight  60 flights over the whole ROS graph, with latencies"
 	@echo "make bench-arm     60 arm episodes over the whole ROS graph (ARGS=\"--task stack\" for stacking)"
 	@echo "make outside-so101 train and run the planner in lerobot-env-so101's pick-and-place (own environment)"
+	@echo "make d3rlpy        BC, TD3+BC, IQL, CQL and DT for a table (ARGS=locomotion or adroit, own environment)"
 	@echo "make lint          ruff and mypy only"
 	@echo "make setup         .venv and colcon build (setup-train: with torch)"
 	@echo "make clean         remove build products (distclean: and .venv)"
@@ -75,9 +76,24 @@ outside-so101: setup-train .venv-so101
 	@$(IN) python training/train_kdp.py --config training/configs/so101.yaml
 	@$(SO101) evaluate --json out/bench/so101.json $(ARGS)
 
+# Its own requirement of gymnasium-robotics is left out: it asks for a newer gymnasium than d3rlpy allows. The
+# table compares rewards before it takes a result.
+D3RLPY_LISTS = tools/requirements/d3rlpy.txt tools/requirements/d3rlpy-alone.txt
+.venv-d3rlpy/.kdp-setup: $(D3RLPY_LISTS)
+	@$(START) -m venv .venv-d3rlpy
+	@.venv-d3rlpy/bin/python -m pip install -q --no-input --disable-pip-version-check -r $(word 1,$(D3RLPY_LISTS))
+	@.venv-d3rlpy/bin/python -m pip install -q --no-input --disable-pip-version-check --no-deps \
+		-r $(word 2,$(D3RLPY_LISTS))
+	@touch $@
+
+d3rlpy-env: .venv-d3rlpy/.kdp-setup
+
+d3rlpy: d3rlpy-env
+	@PYTHONPATH=src/kdp_core OMP_NUM_THREADS=1 .venv-d3rlpy/bin/python training/d3rlpy_baselines.py $(ARGS)
+
 clean:
 	rm -rf build install log out/log
 	rm -rf .pytest_cache .ruff_cache .mypy_cache .hypothesis
 
 distclean: clean
-	rm -rf .venv .venv-lerobot .venv-so101
+	rm -rf .venv .venv-lerobot .venv-so101 .venv-d3rlpy

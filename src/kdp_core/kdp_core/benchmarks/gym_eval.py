@@ -7,7 +7,7 @@ import os
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from functools import partial
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
@@ -95,12 +95,17 @@ def _chunks(options: GymEvaluationOptions, processes: int) -> Iterator[list[GymO
 
 def _run_chunk(options: GymEvaluationOptions, first: int) -> list[GymOutcome]:
     env, planner = load(options)
-    count = min(EPISODES_PER_CHUNK, options.episodes - first)
-    base = EVALUATION_SEED + 1_000_000 * options.seed + first
+    seeds = episode_seeds(options)[first : first + EPISODES_PER_CHUNK]
     try:
-        return [run_episode(planner, env, base + i, options) for i in range(count)]
+        return [run_episode(planner, env, seed, options) for seed in seeds]
     finally:
         env.close()
+
+
+def episode_seeds(options: GymEvaluationOptions) -> range:
+    """What the episodes' resets are seeded with."""
+    base = EVALUATION_SEED + 1_000_000 * options.seed
+    return range(base, base + options.episodes)
 
 
 def load(options: GymEvaluationOptions) -> tuple[gymnasium.Env[Any, Any], Planner | None]:
@@ -128,25 +133,41 @@ def run_episode(
 ) -> GymOutcome:
     """One episode until the environment ends it."""
     rng = np.random.default_rng([seed, 1])
-    observation, _ = env.reset(seed=seed)
     pilot = Pilot(planner, options, env.action_space.shape[0], rng)  # type: ignore[index]
+    return act(pilot, env, seed, options.env)
+
+
+class Actor(Protocol):
+    """Whoever acts in one episode. ``times_ms``: of each plan so far."""
+
+    times_ms: list[float]
+
+    def action(self, observation: np.ndarray, reward: float) -> np.ndarray:
+        """Action (d_a,) at an observation (d_o,); ``reward`` of the step before, 0 at first."""
+        ...
+
+
+def act(actor: Actor, env: gymnasium.Env[Any, Any], seed: int, name: str) -> GymOutcome:
+    """One episode of ``actor`` in the environment called ``name``, until that ends it."""
+    observation, _ = env.reset(seed=seed)
     low, high = env.action_space.low, env.action_space.high  # type: ignore[attr-defined]
     total, steps, at_goal, tells = 0.0, 0, 0, False
-    ended = False
+    reward, ended = 0.0, False
     while not ended:
-        action = np.clip(pilot.action(observation), low, high).astype(np.float32)
-        observation, reward, terminated, truncated, info = env.step(action)
-        total, steps, ended = total + float(reward), steps + 1, terminated or truncated
+        action = np.clip(actor.action(observation, reward), low, high).astype(np.float32)
+        observation, gained, terminated, truncated, info = env.step(action)
+        reward = float(gained)
+        total, steps, ended = total + reward, steps + 1, terminated or truncated
         tells = tells or "success" in info
         at_goal += bool(info.get("success", False))
     return GymOutcome(
         episode_seed=seed,
         total=total,
-        score=normalised_score(options.env, total),
-        success=succeeds(options.env, at_goal) if tells else None,
+        score=normalised_score(name, total),
+        success=succeeds(name, at_goal) if tells else None,
         steps=steps,
-        plans=len(pilot.times_ms),
-        plan_ms=float(np.median(pilot.times_ms)) if pilot.times_ms else None,
+        plans=len(actor.times_ms),
+        plan_ms=float(np.median(actor.times_ms)) if actor.times_ms else None,
     )
 
 
@@ -164,7 +185,7 @@ class Pilot:
         self._actions: list[np.ndarray] = []
         self.times_ms: list[float] = []
 
-    def action(self, observation: np.ndarray) -> np.ndarray:
+    def action(self, observation: np.ndarray, reward: float) -> np.ndarray:
         """Action (d_a,) at an observation (d_o,); zero if no candidate is finite."""
         if self._planner is None:
             return self._rng.uniform(-1.0, 1.0, self._d_action)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shlex
 from collections.abc import Callable, Sequence
 from contextlib import AbstractContextManager
 from pathlib import Path
@@ -9,11 +10,14 @@ from pathlib import Path
 from kdp_core.benchmarks import gym_table, long_format
 from kdp_core.benchmarks.bar_figure import Bar, Line, Panel, save_panels
 from kdp_core.benchmarks.cells import Progress
+from kdp_core.benchmarks.d3rlpy_results import batch_of
 from kdp_core.benchmarks.gym_suites import SUITES, Suite, SuiteName
 from kdp_core.benchmarks.gym_training import Source, data_of, policies_of, train_missing
 from kdp_core.benchmarks.spread import ONE_AFTER_ANOTHER, Spread
 from kdp_core.datasets import Episodes
 
+PLANNERS = Path("out/train")
+"""Where planners are unless told otherwise."""
 STYLES = {"kdp": "--", "diffuser": ":", "bc": "-."}
 
 
@@ -65,16 +69,57 @@ def run_suite(
                 show(f"{case}: collecting", done, total, done)
 
             data[case.name] = data_of(case, source, policies, options.training, folder, collecting)
+        # Here too, so that results which do not fit are refused before hours of training.
+        gym_table.baselines_of(name, case, data[case.name], folder, options)
         train_missing(case, methods, options.training, data[case.name], folder, say, spread)
         with bar() as show:
             results += gym_table.evaluate_case(
                 name, case, data[case.name], folder, out / label, options, processes, show
             )
+        note = missing_baselines(name, results, d3rlpy_arguments(name, label, source, planners, options))
         document = gym_table.write_table(
-            name, out / f"{label}.md", gym_table.describe(data, options), results
+            name, out / f"{label}.md", gym_table.describe(data, options), results, note
         )
         save_figure(suite, document, out / f"{label}.png")
     return out / f"{label}.md"
+
+
+def missing_baselines(name: SuiteName, results: Sequence[gym_table.Result], arguments: str) -> str:
+    """A line for the table that says how the rows of d3rlpy come which it lacks; empty if it lacks none."""
+    cases = dict.fromkeys(result.case.name for result in results)
+    there = {(result.case.name, result.row.method) for result in results}
+    wanted = [row.method for row in SUITES[name].rows if row.baseline is not None]
+    missing = [method for method in wanted if any((case, method) not in there for case in cases)]
+    if not missing:
+        return ""
+    return (
+        f"\nd3rlpy's {', '.join(missing)}: not run for every data set above; "
+        f'`make d3rlpy ARGS="{arguments}"` does it, then make this table again.\n'
+    )
+
+
+def d3rlpy_arguments(
+    name: SuiteName, label: str, source: Source, planners: Path, options: gym_table.GymTableOptions
+) -> str:
+    """Arguments of training/d3rlpy_baselines.py that give it this table's data and budget."""
+    words: list[object] = [name]
+    usual = gym_table.GymTableOptions()
+    if label.endswith("-quick"):
+        words.append("--quick")
+        usual = gym_table.QUICK[name]
+    if options.cases != usual.cases:
+        words += ["--cases", *options.cases]
+    for flag, value, default in (
+        ("steps", options.training.steps, usual.training.steps),
+        ("batch", batch_of(options.training), batch_of(usual.training)),
+        ("discount", options.training.discount, usual.training.discount),
+        ("episodes", options.episodes, usual.episodes),
+        ("planners", planners, PLANNERS),
+        ("data", source.data, None),
+    ):
+        if value != default:
+            words += [f"--{flag}", value]
+    return shlex.join(map(str, words))
 
 
 def save_figure(suite: Suite, document: long_format.Document, path: Path) -> Path:

@@ -6,12 +6,15 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 from kdp_core.benchmarks.training_runs import METHODS, PlannerMethod
 from kdp_core.exceptions import DataError
 
 SuiteName = Literal["locomotion", "adroit", "chunking"]
+Baseline = Literal["d3rlpy_bc", "td3_bc", "iql", "cql", "dt"]
+"""d3rlpy's methods, trained in an environment of their own."""
+BASELINES: tuple[Baseline, ...] = get_args(Baseline)
 AVERAGE = "average"
 
 
@@ -36,7 +39,7 @@ class Case:
 class GymRow:
     """One line: a trained method with K candidates that executes L actions of a plan; or a reference."""
 
-    method: PlannerMethod | Literal["data", "random"]
+    method: PlannerMethod | Baseline | Literal["data", "random"]
     candidates: int = 1
     chunk: int = 1
 
@@ -45,13 +48,18 @@ class GymRow:
         """What must be trained."""
         return next((m for m in METHODS if m == self.method), None)
 
+    @property
+    def baseline(self) -> Baseline | None:
+        """What d3rlpy trains."""
+        return next((m for m in BASELINES if m == self.method), None)
+
 
 @dataclass(frozen=True)
 class Suite:
     """One table. planners: folder of its planners, which tables may share.
 
     metric: what the columns show. published: by method and L, then by column or ``average``. only_published:
-    averages of methods that are not run.
+    averages of methods that cannot be run.
     """
 
     planners: str
@@ -91,6 +99,7 @@ ROWS = (
     GymRow("mean"),
     *(GymRow("diffuser", k) for k in (1, 16, 64)),
     GymRow("bc"),
+    *(GymRow(method) for method in BASELINES),
     *REFERENCES,
 )
 CHUNKS = (1, 8)
@@ -108,8 +117,15 @@ SUITES: dict[SuiteName, Suite] = {
         _locomotion(),
         ROWS,
         "score",
-        {("kdp", 1): {AVERAGE: 90.7}, ("diffuser", 1): {AVERAGE: 82.6}, ("bc", 1): {AVERAGE: 64.3}},
-        {"Diffusion-QL": 91.1, "CAC": 88.0, "TT": 82.3, "DT": 81.1, "CQL": 80.1, "IQL": 80.0},
+        {
+            ("kdp", 1): {AVERAGE: 90.7},
+            ("diffuser", 1): {AVERAGE: 82.6},
+            ("bc", 1): {AVERAGE: 64.3},
+            ("dt", 1): {AVERAGE: 81.1},
+            ("cql", 1): {AVERAGE: 80.1},
+            ("iql", 1): {AVERAGE: 80.0},
+        },
+        {"Diffusion-QL": 91.1, "CAC": 88.0, "TT": 82.3},
     ),
     "adroit": Suite(
         "adroit",

@@ -11,8 +11,18 @@ import numpy as np
 
 from kdp_core.benchmarks import gym_eval, long_format
 from kdp_core.benchmarks.cells import Progress, cell
+from kdp_core.benchmarks.d3rlpy_results import BaselineResult, results_of_case
 from kdp_core.benchmarks.gym_eval import GymEvaluationOptions, GymOutcome
-from kdp_core.benchmarks.gym_suites import AVERAGE, SUITES, Case, GymRow, Suite, SuiteName
+from kdp_core.benchmarks.gym_suites import (
+    AVERAGE,
+    BASELINES,
+    SUITES,
+    Baseline,
+    Case,
+    GymRow,
+    Suite,
+    SuiteName,
+)
 from kdp_core.benchmarks.gym_training import GymTrainingOptions, data_outcomes, planner_path
 from kdp_core.benchmarks.training_runs import METHODS, PlannerMethod
 from kdp_core.datasets import Episodes
@@ -89,6 +99,14 @@ def rows_of_table(name: SuiteName, options: GymTableOptions) -> tuple[GymRow, ..
     )
 
 
+def baselines_of(
+    name: SuiteName, case: Case, episodes: Episodes, planners: Path, options: GymTableOptions
+) -> dict[Baseline, BaselineResult]:
+    """d3rlpy's results that are there for a case. Raises DataError if one was made in another way."""
+    methods = [row.baseline for row in rows_of_table(name, options) if row.baseline is not None]
+    return results_of_case(planners, case, methods, episodes, options.training, options.episodes)
+
+
 def evaluate_case(
     name: SuiteName,
     case: Case,
@@ -101,7 +119,12 @@ def evaluate_case(
 ) -> list[Result]:
     """All lines of one case; finished cells are kept below ``cells``. Raises DataError without a planner."""
     results = []
+    baselines = baselines_of(name, case, episodes, planners, options)
     for row in rows_of_table(name, options):
+        if row.baseline is not None:
+            if row.baseline in baselines:
+                results.append(Result(row, case, 1, baselines[row.baseline].outcomes))
+            continue
         if row.method == "data":
             results.append(Result(row, case, 0, data_outcomes(case, episodes)))
             continue
@@ -121,10 +144,12 @@ def evaluate_case(
     return results
 
 
-def write_table(name: SuiteName, path: Path, data: str, results: Sequence[Result]) -> long_format.Document:
-    """Write PATH.json and PATH.md and return the document."""
+def write_table(
+    name: SuiteName, path: Path, data: str, results: Sequence[Result], note: str = ""
+) -> long_format.Document:
+    """Write PATH.json and PATH.md, which ends with ``note``, and return the document."""
     document = long_format.write(path.with_suffix(".json"), data, long_rows(results))
-    write_text(path.with_suffix(".md"), markdown(SUITES[name], data, results))
+    write_text(path.with_suffix(".md"), markdown(SUITES[name], data, results) + note)
     return document
 
 
@@ -200,8 +225,10 @@ def markdown(suite: Suite, data: str, results: Sequence[Result]) -> str:
             f"| {row.method} | {row.candidates} | {row.chunk} | {nfe} |{shown} "
             f"{f'{np.median(times):.2g}' if times else '-'} |"
         )
-    if suite.only_published:
-        figures = ", ".join(f"{method} {score}" for method, score in suite.only_published.items())
+    shown_methods = {row.method for row in rows}
+    absent = {m.upper(): suite.published[m, 1][AVERAGE] for m in BASELINES if (m, 1) in suite.published}
+    if only := {**suite.only_published, **absent}:
+        figures = ", ".join(f"{m} {score}" for m, score in only.items() if m.lower() not in shown_methods)
         lines += ["", f"Published only, average: {figures}."]
     return "\n".join(lines) + "\n"
 

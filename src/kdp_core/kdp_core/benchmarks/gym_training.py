@@ -124,9 +124,13 @@ def data_of(
     """The case's data set: the user's own, or rollouts below ``folder``, unless they are there already."""
     if source.data is not None:
         return open_episodes(own_data(case, source.data))
-    out = folder / "data" / f"{case.name}-rollouts-v0"
     rollouts = RolloutOptions(case.env, options.data_steps, SEED)
-    return open_episodes(collect_rollouts(policies, rollouts, out, progress))
+    return open_episodes(collect_rollouts(policies, rollouts, rollouts_path(case, folder), progress))
+
+
+def rollouts_path(case: Case, folder: Path) -> Path:
+    """Where a case's rollouts are."""
+    return folder / "data" / f"{case.name}-rollouts-v0"
 
 
 def data_outcomes(case: Case, episodes: Episodes) -> list[GymOutcome]:

@@ -19,7 +19,9 @@ from kdp_core.exceptions import DataError
 Row = dict[str, Any]
 Document = dict[str, Any]
 
-_PACKAGES = ("numpy", "scipy", "torch", "onnxruntime", "minari", "gymnasium", "gymnasium-robotics", "mujoco")
+_PACKAGES = (
+    "numpy", "scipy", "torch", "onnxruntime", "minari", "gymnasium", "gymnasium-robotics", "mujoco", "d3rlpy",
+)  # fmt: skip
 
 
 def environment() -> dict[str, Any]:

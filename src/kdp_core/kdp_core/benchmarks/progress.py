@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from collections.abc import Iterator
 from contextlib import contextmanager
 
@@ -10,6 +11,9 @@ from rich.progress import BarColumn, TextColumn, TimeRemainingColumn
 from rich.progress import Progress as RichProgress
 
 from kdp_core.benchmarks.cells import Progress
+
+LINE_EVERY_S = 20.0
+"""Of a label that is not finished, where the output is no terminal."""
 
 
 def say(line: str) -> None:
@@ -21,7 +25,7 @@ def say(line: str) -> None:
 def progress_bar() -> Iterator[Progress]:
     """A bar with the time left; gives ``show(label, done, total, successes)``.
 
-    Where the output is no terminal, a line per finished label.
+    Where the output is no terminal, a line per finished label, and one every 20 s.
     """
     console = Console()
     columns = (
@@ -31,14 +35,16 @@ def progress_bar() -> Iterator[Progress]:
         TimeRemainingColumn(),
     )
     with RichProgress(*columns, console=console, disable=not console.is_terminal) as bar:
-        row = bar.add_task("", total=1, note="")
+        row, shown = bar.add_task("", total=1, note=""), time.monotonic()
 
         def show(label: str, done: int, total: int, good: int) -> None:
+            nonlocal shown
             note = f"{good}/{done} of {total}" if total else ""
             bar.update(row, description=label, completed=done, total=total or None, note=note)
             if total == 0:
                 console.print(label, soft_wrap=True)
-            elif not console.is_terminal and done == total:
-                print(f"{label}: {good}/{total}", flush=True)
+            elif not console.is_terminal and (done == total or time.monotonic() - shown > LINE_EVERY_S):
+                print(f"{label}: {note}", flush=True)
+                shown = time.monotonic()
 
         yield show
