@@ -1,9 +1,13 @@
-"""One door to all data sets: Minari id or folder, LeRobotDataset folder, D4RL file. Nothing is downloaded."""
+"""One door to all data sets: Minari id or folder, LeRobotDataset folder, D4RL file or name.
+
+Nothing is downloaded, except by d4rl itself for a data set that is asked for by its name there.
+"""
 
 import os
 import re
 from pathlib import Path
 
+from kdp_core.datasets.d4rl_package import PREFIX, d4rl_file
 from kdp_core.datasets.d4rl_reader import D4rlEpisodes
 from kdp_core.datasets.episodes import Episodes
 from kdp_core.datasets.lerobot_format import INFO
@@ -11,7 +15,7 @@ from kdp_core.datasets.lerobot_reader import LeRobotEpisodes
 from kdp_core.datasets.minari_reader import MAIN_FILE, METADATA_FILE, MinariEpisodes
 from kdp_core.exceptions import DataError
 
-_EXPECTED = "expected a Minari id, a Minari or LeRobotDataset folder or a D4RL HDF5 file"
+_EXPECTED = "expected a Minari id, a Minari or LeRobotDataset folder, a D4RL HDF5 file or d4rl:NAME"
 _MINARI_ID = re.compile(r"[\w.-]+(/[\w.-]+)*-v\d+")
 
 
@@ -31,7 +35,7 @@ def open_episodes(
     Args:
         ref: a path to a Minari folder (or to the `data` folder in it), to a LeRobotDataset v3.0 folder (with
             meta/info.json in it) or to a D4RL HDF5 file, or the id of a Minari data set that is already on
-            this machine. A path that exists wins over an id.
+            this machine, or `d4rl:NAME` where the package d4rl imports. A path that exists wins over an id.
         max_episode_steps: for old D4RL files without `timeouts`: cut episodes after this many steps.
         data_unit: for a LeRobotDataset: unit of its joints (rad, deg, normalized, raw) if it does not say.
         calibration: for a LeRobotDataset in lerobot's own units: the arm's calibration file.
@@ -53,6 +57,8 @@ def open_episodes(
         if path.name == MAIN_FILE and (path.parent / METADATA_FILE).is_file():
             return MinariEpisodes(path.parent)
         return D4rlEpisodes(path, max_episode_steps)
+    if text.startswith(PREFIX):
+        return D4rlEpisodes(d4rl_file(text.removeprefix(PREFIX)), max_episode_steps)
     if isinstance(ref, str) and _MINARI_ID.fullmatch(text):
         root = minari_root()
         if (root / text).is_dir():

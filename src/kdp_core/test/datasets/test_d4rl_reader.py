@@ -1,6 +1,8 @@
 """D4RL files: cutting into episodes, and broken files."""
 
+import sys
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import h5py
@@ -151,3 +153,40 @@ def test_names_that_lead_nowhere(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
         with pytest.raises(DataError) as caught:
             open_episodes(ref)
         assert message in str(caught.value) and "\n" not in str(caught.value)
+
+
+def install_d4rl(monkeypatch: pytest.MonkeyPatch, path: Path) -> list[str]:
+    """Modules gym and d4rl as the package has them (``OfflineEnv``); returns the list of downloads."""
+    downloads: list[str] = []
+
+    class OfflineEnv:
+        def __init__(self, name: str) -> None:
+            self.name, self.unwrapped = name, self
+
+        @property
+        def dataset_filepath(self) -> str:
+            return str(path)
+
+        def get_dataset(self) -> None:
+            if self.name != "maze2d-umaze-v1":
+                raise ValueError("Offline env not configured\nwith a dataset URL.")
+            downloads.append(self.name)
+            save(path, contents())
+
+    monkeypatch.setitem(sys.modules, "gym", SimpleNamespace(make=OfflineEnv))
+    monkeypatch.setitem(sys.modules, "d4rl", SimpleNamespace())
+    return downloads
+
+
+def test_by_name_where_the_package_imports(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    downloads = install_d4rl(monkeypatch, tmp_path / "maze2d-umaze-sparse-v1.hdf5")
+    episodes = open_episodes("d4rl:maze2d-umaze-v1")
+    assert downloads == ["maze2d-umaze-v1"] and episodes.step_counts().tolist() == [7, 6, 7]
+    with pytest.raises(DataError, match=r"^d4rl:pen-v9: d4rl gives no data set: ValueError: .*configured with"):
+        open_episodes("d4rl:pen-v9")
+
+
+def test_by_name_where_it_does_not_import_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setitem(sys.modules, "d4rl", None)  # what an import of a missing package finds
+    with pytest.raises(DataError, match="give its HDF5 file instead"):
+        open_episodes("d4rl:hopper-medium-v2")
