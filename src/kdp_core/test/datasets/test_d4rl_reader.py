@@ -182,7 +182,7 @@ def test_by_name_where_the_package_imports(tmp_path: Path, monkeypatch: pytest.M
     downloads = install_d4rl(monkeypatch, tmp_path / "maze2d-umaze-sparse-v1.hdf5")
     episodes = open_episodes("d4rl:maze2d-umaze-v1")
     assert downloads == ["maze2d-umaze-v1"] and episodes.step_counts().tolist() == [7, 6, 7]
-    with pytest.raises(DataError, match=r"^d4rl:pen-v9: d4rl gives no data set: ValueError: .*configured with"):
+    with pytest.raises(DataError, match=r"^d4rl:pen-v9: d4rl gives no data set: .*configured with"):
         open_episodes("d4rl:pen-v9")
 
 
