@@ -98,7 +98,7 @@ class TrainingTable(Table):
 
     processes: int = os.cpu_count() or 1
     """Worker processes of the evaluation."""
-    spread: Spread = field(default_factory=Spread)
+    spread: Annotated[Spread, tyro.conf.arg(name="")] = field(default_factory=Spread)
     """Where trainings run."""
 
 

@@ -25,7 +25,7 @@ class Spread:
     """Ray cluster to run on instead (`auto`, `ray://HOST:10001`); its machines must see the same folders."""
 
     def __post_init__(self) -> None:
-        at_least(self, 1, "jobs", prefix="spread.")
+        at_least(self, 1, "jobs")
 
     def apart(self, pieces: int) -> bool:
         """Whether so many pieces run in processes of their own, which may not share a terminal."""
