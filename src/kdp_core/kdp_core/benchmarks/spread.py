@@ -64,11 +64,11 @@ def _on_ray(work: Callable[[T], object], items: Sequence[T], address: str) -> It
     try:
         ray: Any = importlib.import_module("ray")
     except ImportError:
-        raise ConfigError("spread.ray_address: ray is not installed here (pip install ray)") from None
+        raise ConfigError("ray-address: ray is not installed here (pip install ray)") from None
     try:
         ray.init(address=address, ignore_reinit_error=True)
     except (ConnectionError, ValueError) as error:
-        raise ConfigError(f"spread.ray_address: {address}: {error}") from None
+        raise ConfigError(f"ray-address: {address}: {error}") from None
     remote = ray.remote(work)
     waiting = {remote.remote(item): item for item in items}
     while waiting:
