@@ -55,5 +55,5 @@ def test_without_ray_it_is_one_line(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 def test_no_jobs_is_an_error() -> None:
-    with pytest.raises(ConfigError, match=r"spread\.jobs must be at least 1"):
+    with pytest.raises(ConfigError, match=r"jobs must be at least 1"):
         Spread(0)
