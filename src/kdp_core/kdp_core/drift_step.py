@@ -29,7 +29,7 @@ def drift(
         model: whose generator is trained.
         config: field and its options.
         condition: (W, d) whitened conditions of all data windows.
-        data: (W, C) coordinates of all data windows.
+        data: (W, C) coordinates of all data windows, counted from the generator's base if it has one.
         neighbourhood: which of them are each one's neighbours.
         anchors: (N,) rows of the anchor conditions.
         rng: source of all noise.
@@ -44,7 +44,7 @@ def drift(
     chosen = condition[anchors]
     chosen = chosen + config.condition_noise * torch.randn(chosen.shape, generator=rng).to(data.device)
     noise = torch.randn(n, g, model.size.d_noise, generator=rng).to(data.device)
-    x = model.generator(noise, chosen)
+    x = model.generator.residual(noise, model.generator.encoder(chosen).unsqueeze(-2))
     fixed = x.detach()
     diagnostics: dict[str, Tensor] = {}
     if paper:

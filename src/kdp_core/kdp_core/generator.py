@@ -18,9 +18,12 @@ class NetworkSize:
     width: int = 192
     blocks: int = 3
     scorer_width: int = 128
+    base_blocks: int = 0
+    """Blocks of a regression to the mean window, learned first; samples lie around it. 0: none."""
 
     def __post_init__(self) -> None:
         at_least(self, 1, "d_noise", "width", "blocks", "scorer_width", prefix="train.network.")
+        at_least(self, 0, "base_blocks", prefix="train.network.")
 
 
 class FilmBlock(nn.Module):
@@ -60,10 +63,36 @@ class ConditionEncoder(nn.Module):
         return out
 
 
-class Generator(nn.Module):
-    """g_psi(z, c): coordinates (…, G, C) of the free entries of G windows per condition."""
+class Base(nn.Module):
+    """Mean window of a condition, which samples lie around: (…, d_condition) -> coordinates (…, C)."""
 
     spread: Tensor
+
+    def __init__(self, d_condition: int, d_coordinates: int, width: int, blocks: int) -> None:
+        super().__init__()
+        self.encoder = ConditionEncoder(d_condition, width)
+        self.blocks = nn.ModuleList(FilmBlock(width) for _ in range(blocks))
+        self.head = nn.Linear(width, d_coordinates)
+        self.register_buffer("spread", torch.ones(d_coordinates))
+
+    def forward(self, condition: Tensor) -> Tensor:
+        """Condition (…, d_condition) -> coordinates (…, C)."""
+        encoded = self.encoder(condition)
+        h = encoded
+        for block in self.blocks:
+            h = block(h, encoded)
+        out: Tensor = self.head(nn.functional.silu(h)) * self.spread
+        return out
+
+
+class Generator(nn.Module):
+    """g_psi(z, c): coordinates (…, G, C) of the free entries of G windows per condition.
+
+    With a base, a sample is the mean window of its condition plus what the rest of the network adds.
+    """
+
+    spread: Tensor
+    base: Base | None
 
     def __init__(self, d_condition: int, d_coordinates: int, size: NetworkSize) -> None:
         super().__init__()
@@ -73,13 +102,17 @@ class Generator(nn.Module):
         self.blocks = nn.ModuleList(FilmBlock(size.width) for _ in range(size.blocks))
         self.head = nn.Linear(size.width, d_coordinates)
         self.register_buffer("spread", torch.ones(d_coordinates))
+        self.base = (
+            Base(d_condition, d_coordinates, size.width, size.base_blocks) if size.base_blocks else None
+        )
 
     def forward(self, noise: Tensor, condition: Tensor) -> Tensor:
         """Noise (…, G, d_z), condition (…, d_condition) -> coordinates (…, G, C)."""
-        return self.sample(noise, self.encoder(condition).unsqueeze(-2))
+        sampled = self.residual(noise, self.encoder(condition).unsqueeze(-2))
+        return sampled if self.base is None else sampled + self.base(condition).unsqueeze(-2)
 
-    def sample(self, noise: Tensor, encoded: Tensor) -> Tensor:
-        """Noise (…, G, d_z), encoded condition (…, 1, W) -> coordinates (…, G, C)."""
+    def residual(self, noise: Tensor, encoded: Tensor) -> Tensor:
+        """Noise (…, G, d_z), encoded condition (…, 1, W) -> coordinates (…, G, C), counted from the base."""
         h = self.noise(noise) + encoded
         for block in self.blocks:
             h = block(h, encoded)

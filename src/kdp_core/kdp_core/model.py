@@ -123,8 +123,9 @@ class KdpModel(nn.Module):
         row_mean, row_std = (v.expand(self.clamped.shape).flatten() for v in (self.row_mean, self.row_std))
         self.decoder.copy_(self.basis @ scatter * row_std)
         self.offset.copy_(self.mean @ scatter * row_std + row_mean)
-        for network in (self.generator, self.scorer):
-            network.spread.copy_(torch.from_numpy(spread))
+        for network in (self.generator, self.scorer, getattr(self.generator, "base", None)):
+            if network is not None:
+                network.spread.copy_(torch.from_numpy(spread))
 
     def flatten(self, windows: Tensor) -> Tensor:
         """Physical windows (…, H, D) to whitened free entries (…, F).
@@ -169,6 +170,8 @@ class KdpModel(nn.Module):
         """State (1, d_s), context (1, d_c + d_goal), noise (K, d_z) -> windows (K, H, D), scores (K,)."""
         # Everything stays two-dimensional, so that onnxruntime fuses each layer's product and bias.
         condition = self.condition(state, context)
-        coordinates = self.generator.sample(noise, self.generator.encoder(condition))
+        coordinates = self.generator.residual(noise, self.generator.encoder(condition))
+        if self.generator.base is not None:
+            coordinates = coordinates + self.generator.base(condition)
         windows = self.decode(coordinates, state[0], context[0])
         return windows, self.scorer.score(coordinates, self.scorer.encoder(condition))

@@ -47,6 +47,10 @@ class TrainConfig:
     """lambda_a, applied in the window before the decoder's coordinates are taken (1: equal to states)."""
     learning_rate: float = 5e-4
     """Peak of the cosine schedule (AdamW)."""
+    base_share: float = 0.3
+    """Share of the steps that learn the regression base, where the network has one (network.base_blocks)."""
+    base_learning_rate: float = 2e-3
+    """Peak of the base's own cosine schedule."""
     weight_decay: float = 1e-4
     """AdamW's."""
     warmup: int = 200
@@ -68,16 +72,31 @@ class TrainConfig:
     checkpoint_every: int = 500
     """Steps between checkpoints."""
 
+    @property
+    def base_steps(self) -> int:
+        """Of ``steps``, those that learn the regression base."""
+        if not self.network.base_blocks:
+            return 0
+        return min(max(1, round(self.base_share * self.steps)), self.steps - 1)
+
     def __post_init__(self) -> None:
         at_least(self, 1, "steps", "conditions", "samples", "checkpoint_every", prefix="train.")
         within(self, 1, 4096, "neighbours", prefix="train.")
         at_least(self, 0, "warmup", "components", "beta", "weight_decay", prefix="train.")
         at_least(self, 0, "condition_noise", prefix="train.")
         a_seed(self, prefix="train.")
+        positive(self, "base_learning_rate", prefix="train.")
         positive(self, "learning_rate", "key_temperature", "action_weight", "clip", prefix="train.")
         if self.method == "kdp" and self.field in ("joint", "energy") and self.samples < 2:
             raise ConfigError(
                 f"train.samples must be at least 2 for field '{self.field}', got {self.samples}"
+            )
+        if not 0.0 < self.base_share < 1.0:
+            raise ConfigError(f"train.base_share must be between 0 and 1, got {self.base_share}")
+        if self.network.base_blocks and (self.method == "diffuser" or self.field == "kdp"):
+            raise ConfigError(
+                "train.network.base_blocks must be 0 for method 'diffuser' and field 'kdp', "
+                f"got {self.network.base_blocks}"
             )
         if not 0.0 <= self.ema < 1.0:
             raise ConfigError(f"train.ema must be in [0, 1), got {self.ema}")

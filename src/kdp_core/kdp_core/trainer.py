@@ -17,11 +17,13 @@ import torch
 from torch import Tensor
 
 from kdp_core import checkpoint
+from kdp_core.base_step import base_loss, count_from_base
 from kdp_core.baselines.diffuser import DiffuserModel
 from kdp_core.baselines.diffuser_config import SAMPLING
 from kdp_core.drift import field_loss
 from kdp_core.drift_step import coordinate_weight, drift, move_average
 from kdp_core.exceptions import DataError
+from kdp_core.generator import Base
 from kdp_core.model import KdpModel
 from kdp_core.neighbourhood import Neighbourhood
 from kdp_core.schedule import learning_rate_scale
@@ -90,10 +92,29 @@ class Trainer:
             )
         self.neighbourhood = neighbourhood
         self.weight = self._coordinate_weight()
-        self.optimiser = torch.optim.AdamW(
-            self.model.generator.parameters(), lr=config.learning_rate, weight_decay=config.weight_decay
-        )
+        self._counted_from_base = False
+        names = [name for name, _ in self.model.generator.named_parameters()]
+        of_base = [name for name in names if name.startswith("base.")]
+        self.optimisers = {"generator_optimiser": self._optimiser(set(names) - set(of_base))}
+        if of_base:
+            self.optimisers["base_optimiser"] = self._optimiser(set(of_base))
         self.step = 0
+
+    def _optimiser(self, names: set[str]) -> torch.optim.AdamW:
+        parameters = [p for name, p in self.model.generator.named_parameters() if name in names]
+        return torch.optim.AdamW(
+            parameters, lr=self.config.learning_rate, weight_decay=self.config.weight_decay
+        )
+
+    def _active(self) -> tuple[str, torch.optim.AdamW, float]:
+        """Name and optimiser of what is learned at this step, and its learning rate."""
+        config, of_base = self.config, self.config.base_steps
+        if self.step < of_base:
+            name, peak, step, steps = "base_optimiser", config.base_learning_rate, self.step, of_base
+        else:
+            name, peak = "generator_optimiser", config.learning_rate
+            step, steps = self.step - of_base, config.steps - of_base
+        return name, self.optimisers[name], peak * learning_rate_scale(step, steps, config.warmup)
 
     def _coordinate_weight(self) -> Tensor:
         """lambda_s and lambda_a in coordinates: the diagonal of the projected weight."""
@@ -118,12 +139,15 @@ class Trainer:
             if header.get(name) != mine[name]:
                 raise DataError(f"{self.path}: was written with {words}; choose another --out or delete it")
         modules = {"model": self.model, "average": self.average}
-        self.step = int(
-            checkpoint.load_checkpoint(self.path, modules, {"generator_optimiser": self.optimiser}, self.rng)[
-                "step"
-            ]
-        )
+        self.step = header["step"]
+        checkpoint.load_checkpoint(self.path, modules, self._saved_optimisers(), self.rng)
         return True
+
+    def _saved_optimisers(self) -> dict[str, torch.optim.Optimizer]:
+        """Those that have made a step and will make another; a new one has nothing to keep."""
+        name, optimiser, _ = self._active()
+        begins = self.step == self.config.base_steps > 0
+        return {} if begins else {name: optimiser}
 
     def _header(self) -> dict[str, Any]:
         return {
@@ -137,9 +161,7 @@ class Trainer:
     def save(self) -> None:
         """Write the checkpoint atomically."""
         modules = {"model": self.model, "average": self.average}
-        checkpoint.save_checkpoint(
-            self.path, modules, {"generator_optimiser": self.optimiser}, self.rng, self._header()
-        )
+        checkpoint.save_checkpoint(self.path, modules, self._saved_optimisers(), self.rng, self._header())
 
     def run(self, report: Report | None = None, until: int | None = None) -> KdpModel:
         """Train the generator up to ``until`` (default: all) steps and return the averaged model."""
@@ -158,21 +180,23 @@ class Trainer:
 
     def _train_step(self) -> tuple[float, float, float]:
         config = self.config
-        scale = learning_rate_scale(self.step, config.steps, config.warmup)
-        for group in self.optimiser.param_groups:
-            group["lr"] = config.learning_rate * scale
+        _, optimiser, rate = self._active()
+        for group in optimiser.param_groups:
+            group["lr"] = rate
         magnitude = spread = float("nan")
         if isinstance(self.model, DiffuserModel):
             loss = self._denoising_loss(self.model)
+        elif self.step < config.base_steps:
+            loss = self._base_loss(self.model.generator.base)
         else:
             x, V, magnitude = self._drift()
             loss = field_loss(x, V, self.weight)
             if x.shape[1] > 1:
                 spread = x.detach().std(dim=1).square().mean().sqrt().item()
-        self.optimiser.zero_grad(set_to_none=True)
+        self.model.generator.zero_grad(set_to_none=True)
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.generator.parameters(), config.clip)
-        self.optimiser.step()
+        optimiser.step()
         move_average(self.average.generator, self.model.generator, config.ema, self.step)
         return loss.item(), magnitude, spread
 
@@ -180,9 +204,23 @@ class Trainer:
         """One batch: samples x (N, G, C) with gradient and their field V."""
         config = self.config
         assert self.neighbourhood is not None
+        if config.base_steps and not self._counted_from_base:
+            self._counted_from_base, base = True, self.average.generator.base
+            assert base is not None
+            self.data = count_from_base(base, self.model, self.condition, self.data)
+            self.average.generator.spread.copy_(self.model.generator.spread)
         n = config.conditions * config.samples if config.field == "kdp" else config.conditions
         anchors = self.neighbourhood.draw(n, self.rng)[0]
         return drift(self.model, config, self.condition, self.data, self.neighbourhood, anchors, self.rng)
+
+    def _base_loss(self, base: Base | None) -> Tensor:
+        """One batch of data windows for the regression base."""
+        assert base is not None
+        rows = torch.randint(
+            len(self.data), (self.config.conditions * self.config.samples,), generator=self.rng
+        )
+        noise = self.config.condition_noise
+        return base_loss(base, self.condition, self.data, self.weight, rows, noise, self.rng)
 
     def _denoising_loss(self, model: DiffuserModel) -> Tensor:
         """One batch of data windows, noised at random levels."""
@@ -204,6 +242,8 @@ def make_model(spec: Spec, config: TrainConfig) -> KdpModel:
 def _settings_of_weights(config: TrainConfig) -> dict[str, Any]:
     """What a checkpoint's weights depend on: a run with other values of these is another run."""
     settings = {k: v for k, v in asdict(config).items() if k not in ("checkpoint_every", "scorer")}
+    if not config.network.base_blocks:  # as checkpoints were before there was a base
+        del settings["base_share"], settings["base_learning_rate"], settings["network"]["base_blocks"]
     if config.method == "kdp":  # as checkpoints were before there was another method
         del settings["method"], settings["diffuser"]
     else:

@@ -11,7 +11,7 @@ from safetensors.torch import load_file
 import kdp_core.model
 from kdp_core.artifact import FILES, SUMS, load_artifact
 from kdp_core.exceptions import ArtifactError
-from kdp_core.export import check_parity, export_artifact
+from kdp_core.export import check_parity, export_artifact, export_onnx
 from kdp_core.generator import NetworkSize
 from kdp_core.model import KdpModel
 from kdp_core.planner import Planner
@@ -19,8 +19,7 @@ from kdp_core.spec import Channel, Goal, Spec
 from kdp_core.windows import Normaliser
 
 
-@pytest.fixture(scope="module")
-def model() -> KdpModel:
+def small_model(base_blocks: int = 0) -> KdpModel:
     spec = Spec(
         name="small",
         task="generic",
@@ -40,7 +39,8 @@ def model() -> KdpModel:
         ),
     )
     torch.manual_seed(0)
-    model = KdpModel(spec, NetworkSize(d_noise=3, width=8, blocks=1, scorer_width=8), 5)
+    size = NetworkSize(d_noise=3, width=8, blocks=1, scorer_width=8, base_blocks=base_blocks)
+    model = KdpModel(spec, size, 5)
     model.basis.copy_(torch.linalg.qr(torch.randn(model.d_free, 5))[0].T)
     model.decoder.normal_()
     model.decoder[:, model.clamped.flatten()] = 0.0  # as KdpModel.fit leaves it
@@ -51,9 +51,25 @@ def model() -> KdpModel:
 
 
 @pytest.fixture(scope="module")
+def model() -> KdpModel:
+    return small_model()
+
+
+@pytest.fixture(scope="module")
 def exported(model: KdpModel, tmp_path_factory: pytest.TempPathFactory) -> Path:
     path = tmp_path_factory.mktemp("export") / "artifact"
     return export_artifact(model, path, {"field": "joint", "seed": 3, "where": Path("a")})
+
+
+def test_a_base_is_in_the_graph() -> None:
+    """The graph agrees with the module, in which samples lie around the base's window (and it moves them)."""
+    model = small_model(base_blocks=1)
+    content = export_onnx(model)
+    check_parity(model, content)
+    with torch.no_grad():
+        model.generator.base.head.bias += 1.0
+    with pytest.raises(ArtifactError, match="differ by"):
+        check_parity(model, content)
 
 
 def test_files_and_provenance(exported: Path, model: KdpModel) -> None:

@@ -8,8 +8,9 @@ import numpy as np
 import pytest
 import torch
 
+from kdp_core.base_step import INITIAL_SPREAD, base_loss
 from kdp_core.exceptions import ConfigError, DataError
-from kdp_core.generator import NetworkSize
+from kdp_core.generator import Base, NetworkSize
 from kdp_core.neighbourhood import Neighbourhood
 from kdp_core.spec import Channel, KeyPart, Spec
 from kdp_core.train_config import TrainConfig
@@ -51,6 +52,80 @@ def test_resume_is_exact(tmp_path: Path, fitted_spec: Spec, small_batch: WindowB
             assert torch.equal(value, other.state_dict()[name]), name
     start = trainer_of(small_batch, fitted_spec, config, tmp_path / "new").model.state_dict()
     assert not torch.equal(start["generator.head.weight"], whole.model.state_dict()["generator.head.weight"])
+
+
+@pytest.mark.parametrize("until", [2, 4, 5])
+def test_resume_is_exact_before_at_and_after_the_end_of_the_base(
+    tmp_path: Path, fitted_spec: Spec, small_batch: WindowBatch, until: int
+) -> None:
+    config = replace(TINY, network=replace(NETWORK, base_blocks=1), base_share=0.6)
+    assert config.base_steps == 4 and TINY.base_steps == 0
+    whole = trainer_of(small_batch, fitted_spec, config, tmp_path / "whole")
+    whole.run()
+    trainer_of(small_batch, fitted_spec, config, tmp_path / "parts").run(until=until)
+    resumed = trainer_of(small_batch, fitted_spec, config, tmp_path / "parts")
+    assert resumed.resume() and resumed.step == until
+    resumed.run()
+    for name, value in whole.average.state_dict().items():
+        assert torch.equal(value, resumed.average.state_dict()[name]), name
+
+
+def test_the_base_learns_first_and_stays_then(
+    tmp_path: Path, fitted_spec: Spec, small_batch: WindowBatch
+) -> None:
+    config = replace(TINY, network=replace(NETWORK, base_blocks=1), base_share=0.6)
+    trainer = trainer_of(small_batch, fitted_spec, config, tmp_path)
+    start, data = (
+        {k: v.clone() for k, v in trainer.model.generator.state_dict().items()},
+        trainer.data.clone(),
+    )
+    trainer.run(until=4)
+    learned = {k: v.clone() for k, v in trainer.average.generator.state_dict().items()}
+    assert all(torch.equal(v, start[k]) for k, v in learned.items() if not k.startswith("base."))
+    assert not torch.equal(learned["base.head.weight"], start["base.head.weight"])
+    trainer.run()
+    generator = trainer.average.generator
+    end = generator.state_dict()
+    assert all(torch.equal(v, learned[k]) for k, v in end.items() if k.startswith("base."))
+    assert not torch.equal(end["head.weight"], start["head.weight"])
+    torch.testing.assert_close(trainer.data + generator.base(trainer.condition), data)
+    torch.testing.assert_close(end["spread"], INITIAL_SPREAD * trainer.data.std(0).clamp_min(1e-3))
+    noise, told = torch.randn(2, 4, NETWORK.d_noise), trainer.condition[:2]
+    around = generator(noise, told) - generator.residual(noise, generator.encoder(told)[:, None])
+    torch.testing.assert_close(around, generator.base(told)[:, None].expand_as(around))
+
+
+def test_base_finds_the_mean_of_a_linear_law() -> None:
+    """Windows y = A c + noise: the mean window of a condition is A c."""
+    rng = torch.Generator().manual_seed(0)
+    condition, law = torch.randn(2000, 2, generator=rng), torch.tensor([[1.0, -2.0], [0.5, 3.0], [0.0, 1.0]])
+    data = condition @ law.T + 0.5 * torch.randn(2000, 3, generator=rng)
+    torch.manual_seed(0)
+    base = Base(2, 3, 32, 1)
+    optimiser = torch.optim.Adam(base.parameters(), lr=1e-2)
+    for step in range(400):
+        for group in optimiser.param_groups:
+            group["lr"] = 1e-2 * learning_rate_scale(step, 400, 10)
+        rows = torch.randint(2000, (256,), generator=rng)
+        optimiser.zero_grad()
+        base_loss(base, condition, data, torch.ones(3), rows, 0.0, rng).backward()
+        optimiser.step()
+    test = torch.randn(200, 2, generator=rng)
+    assert (base(test) - test @ law.T).square().mean().sqrt().item() < 0.2
+
+
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"field": "kdp"}, "base_blocks must be 0"),
+        ({"method": "diffuser"}, "base_blocks must be 0"),
+        ({"base_share": 1.0}, "base_share must be between 0 and 1"),
+        ({"base_learning_rate": 0.0}, "base_learning_rate"),
+    ],
+)
+def test_a_base_that_cannot_be_is_one_line(changes: dict, message: str) -> None:
+    with pytest.raises(ConfigError, match=message):
+        replace(TINY, network=replace(NETWORK, base_blocks=1), **changes)
 
 
 def test_nothing_to_resume(tmp_path: Path, fitted_spec: Spec, small_batch: WindowBatch) -> None:

@@ -63,6 +63,10 @@ def policy_from_artifact(path: str | Path, device: str = "cpu") -> KdpPolicy:
 
 def _sizes(weights: dict[str, torch.Tensor], path: Path) -> dict[str, int]:
     """Sizes of the networks, which the tensors tell."""
+    if "generator.base.head.weight" in weights:
+        raise ArtifactError(
+            f"{path}/weights.safetensors: has a regression base (network.base_blocks), the policy none"
+        )
     try:
         blocks = {name.split(".")[2] for name in weights if name.startswith("generator.blocks.")}
         return {

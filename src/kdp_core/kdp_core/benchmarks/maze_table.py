@@ -83,7 +83,7 @@ class MazeTableOptions:
 QUICK = MazeTableOptions(
     mazes=("umaze",), seeds=1, other_seeds=1, episodes=20,
     training=MazeTrainingOptions(
-        data_steps=100_000, steps=300, conditions=32, neighbours=8, width=192, scorer_steps=150,
+        data_steps=100_000, steps=300, samples=8, neighbours=8, width=192, scorer_steps=150,
         diffusion_steps=20, pool=128,
     ),
 )  # fmt: skip

@@ -43,20 +43,22 @@ class MazeTrainingOptions:
     """Rows of a window; 0: the maze's own (192, 320, 544 in D4RL's mazes; published: 128, 256, 384)."""
     steps: int = 2000
     """Gradient steps."""
-    conditions: int = 64
+    conditions: int = 32
     """Conditions per step; the batch is conditions x samples windows for every method."""
-    samples: int = 8
+    samples: int = 16
     """Generated windows per condition."""
     neighbours: int = 16
     """Data windows per condition of the joint and energy fields."""
     temperatures: tuple[float, ...] = (0.05, 0.2, 0.5)
     """Softmax temperatures of the joint field."""
-    learning_rate: float = 5e-4
+    learning_rate: float = 2e-3
     """Peak learning rate of every method."""
     components: int = 96
     """Components of the decoder."""
     width: int = 256
     """Width of the networks."""
+    base_blocks: int = 3
+    """Blocks of the regression base of joint and energy; 0: none."""
     scorer_steps: int = 1000
     """Gradient steps of the scorer."""
     pool: int = 512
@@ -92,7 +94,7 @@ def training_config(
         temperatures=options.temperatures,
         learning_rate=options.learning_rate,
         components=options.components,
-        network=NetworkSize(width=options.width),
+        network=NetworkSize(width=options.width, base_blocks=options.base_blocks),
         scorer=ScorerConfig(
             steps=options.scorer_steps,
             conditions=options.conditions,

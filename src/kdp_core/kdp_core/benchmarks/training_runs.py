@@ -37,11 +37,14 @@ def pairs(methods: Sequence[PlannerMethod], seeds: int, other_seeds: int) -> lis
 def settings_of(method: PlannerMethod, train: TrainConfig, diffuser: DiffuserConfig) -> TrainConfig:
     """``train`` for one method: equal gradient steps and windows per step for all.
 
-    Behaviour cloning is the mean field on windows of one row (the run's horizon must be 1).
+    Behaviour cloning is the mean field on windows of one row (the run's horizon must be 1). Only joint and
+    energy have the regression base that ``train`` may ask for; its steps are among theirs.
     """
     from kdp_core.scorer import ScorerConfig
 
     batch = train.conditions * train.samples
+    if method not in ("joint", "energy"):
+        train = replace(train, network=replace(train.network, base_blocks=0))
     if method == "diffuser":
         return replace(train, method="diffuser", diffuser=diffuser)
     if method == "mean":
@@ -112,8 +115,13 @@ def _what_matters(configuration: Any) -> Any:
 
     if not isinstance(configuration, dict):
         return None
-    default = asdict(RunConfig())
-    kept = {k: v for k, v in {**default, **configuration}.items() if k not in UNIMPORTANT}
-    train = {**default["train"], **kept["train"]}
-    kept["train"] = {k: v for k, v in train.items() if k != "checkpoint_every"}
+    kept = {k: v for k, v in _completed(configuration, asdict(RunConfig())).items() if k not in UNIMPORTANT}
+    kept["train"] = {k: v for k, v in kept["train"].items() if k != "checkpoint_every"}
     return json.loads(json.dumps(kept, default=str))
+
+
+def _completed(found: Any, default: Any) -> Any:
+    """``found`` with what only ``default`` has, at every level."""
+    if not isinstance(found, dict) or not isinstance(default, dict):
+        return found
+    return {**default, **{key: _completed(value, default.get(key)) for key, value in found.items()}}
