@@ -21,7 +21,7 @@ def test_growth_of_the_mean_field_in_closed_form() -> None:
 
 @pytest.mark.parametrize("field", [energy, joint((0.05, 0.2, 0.5))])
 @pytest.mark.parametrize("n", [2, 20, 100])
-def test_spread_comes_back_from_both_sides(field, n: int) -> None:  # noqa: ANN001
+def test_spread_comes_back_from_both_sides(field, n: int) -> None:
     assert growth(field, n, 0.5, 400, 0) > 0.05 and growth(field, n, 1.5, 400, 0) < -0.02
     assert abs(growth(field, n, 1.0, 400, 0)) < 0.03
 
