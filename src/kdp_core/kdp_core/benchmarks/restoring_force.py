@@ -2,9 +2,9 @@
 
     python -m kdp_core.benchmarks.restoring_force
 
-Data are N(0, I) in n dimensions, samples N(0, r^2 I), 16 of each per condition. The growth of a field V, scaled
-to a root mean square of 1 as training scales it, is sum V.x / sum x.x: above 0 samples move outwards. It should
-be positive below r = 1 and negative above.
+Data are N(0, I) in n dimensions, samples N(0, r^2 I), 16 of each per condition. The growth of a field V,
+scaled to a root mean square of 1 as training scales it, is sum V.x / sum x.x: above 0 samples move outwards.
+It should be positive below r = 1 and negative above.
 """
 
 from __future__ import annotations
