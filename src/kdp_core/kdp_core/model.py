@@ -170,8 +170,11 @@ class KdpModel(nn.Module):
         """State (1, d_s), context (1, d_c + d_goal), noise (K, d_z) -> windows (K, H, D), scores (K,)."""
         # Everything stays two-dimensional, so that onnxruntime fuses each layer's product and bias.
         condition = self.condition(state, context)
-        coordinates = self.generator.residual(noise, self.generator.encoder(condition))
-        if self.generator.base is not None:
-            coordinates = coordinates + self.generator.base(condition)
+        coordinates = self._generate(noise, condition)
         windows = self.decode(coordinates, state[0], context[0])
         return windows, self.scorer.score(coordinates, self.scorer.encoder(condition))
+
+    def _generate(self, noise: Tensor, condition: Tensor) -> Tensor:
+        """Noise (K, d_z), condition (1, d) -> coordinates (K, C)."""
+        residual = self.generator.residual(noise, self.generator.encoder(condition))
+        return residual if self.generator.base is None else residual + self.generator.base(condition)

@@ -163,6 +163,10 @@ class DiffuserModel(KdpModel):
         """Network evaluations in sequence for a window."""
         return self.generator.nfe
 
+    def _generate(self, noise: Tensor, condition: Tensor) -> Tensor:
+        """Noise (K, d_noise), condition (1, d) -> coordinates (K, C)."""
+        return self.generator.sample(noise, self.generator.encoder(condition))
+
     def _sources(self) -> Tensor:
         """Which entry of the condition (H, D) fixes each clamped entry of a window; -1 where it is free."""
         spec = self.spec
