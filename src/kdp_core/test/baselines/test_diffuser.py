@@ -240,7 +240,9 @@ def test_checkpoints_of_one_step_planners_do_not_depend_on_the_baseline(
     spec, batch = even_spec
     config = TrainConfig(network=NETWORK, components=5)
     header = Trainer(batch, spec, config, tmp_path, None)._header()["config"]
-    assert set(asdict(config)) - set(header) == {"method", "diffuser", "scorer", "checkpoint_every"}
+    later = {"base_share", "base_learning_rate"}  # of networks that have a base
+    assert set(asdict(config)) - set(header) == {"method", "diffuser", "scorer", "checkpoint_every"} | later
+    assert "base_blocks" not in header["network"]
 
 
 class Rising:
