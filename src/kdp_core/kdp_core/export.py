@@ -15,6 +15,7 @@ from kdp_core.artifact import write_artifact
 from kdp_core.baselines.diffuser import DiffuserModel
 from kdp_core.baselines.sampler_graph import export_sampler
 from kdp_core.exceptions import ArtifactError
+from kdp_core.generator import folded
 from kdp_core.model import KdpModel
 from kdp_core.onnx_graph import to_onnx
 
@@ -27,6 +28,7 @@ def export_onnx(model: KdpModel) -> bytes:
 
     State (1, d_s), context (1, d_c + d_goal), noise (K, d_z) -> windows (K, H, D), scores (K,).
     """
+    model = folded(model)
     if isinstance(model, DiffuserModel):
         graph = export_sampler(model)
     else:

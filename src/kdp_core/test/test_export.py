@@ -12,7 +12,7 @@ import kdp_core.model
 from kdp_core.artifact import FILES, SUMS, load_artifact
 from kdp_core.exceptions import ArtifactError
 from kdp_core.export import check_parity, export_artifact, export_onnx
-from kdp_core.generator import NetworkSize
+from kdp_core.generator import NetworkSize, folded
 from kdp_core.model import KdpModel
 from kdp_core.planner import Planner
 from kdp_core.spec import Channel, Goal, Spec
@@ -70,6 +70,22 @@ def test_a_base_is_in_the_graph() -> None:
         model.generator.base.head.bias += 1.0
     with pytest.raises(ArtifactError, match="differ by"):
         check_parity(model, content)
+
+
+def test_folded_networks_compute_the_same_and_leave_the_model_alone() -> None:
+    model = small_model(base_blocks=1)
+    for network in (model.generator, model.generator.base, model.scorer):
+        network.spread.uniform_(0.5, 3.0)
+    model.scorer.value_mean.fill_(-4.0)
+    model.scorer.value_std.fill_(7.0)
+    before = {name: value.clone() for name, value in model.state_dict().items()}
+    light = folded(model)
+    noise, condition = torch.randn(2, 4, 3), torch.randn(2, len(model.condition_mean))
+    expected = model.generator(noise, condition)
+    torch.testing.assert_close(light.generator(noise, condition), expected)
+    torch.testing.assert_close(light.scorer(expected, condition), model.scorer(expected, condition))
+    assert all(torch.equal(value, before[name]) for name, value in model.state_dict().items())
+    assert not torch.equal(light.generator.head.weight, model.generator.head.weight)
 
 
 def test_files_and_provenance(exported: Path, model: KdpModel) -> None:

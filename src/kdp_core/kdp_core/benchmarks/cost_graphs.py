@@ -28,11 +28,11 @@ METHODS = ("bc", "kdp", "diffuser_same_network", "diffuser")
 
 @dataclass(frozen=True)
 class Sizes:
-    """Sizes of untrained networks; defaults as trained."""
+    """Sizes of untrained networks; defaults as in the tables maze, routes, locomotion and adroit."""
 
-    network: NetworkSize = field(default_factory=NetworkSize)
+    network: NetworkSize = field(default_factory=lambda: NetworkSize(width=256))
     """Generator (and Diffuser's with the same network) and scorer."""
-    components: int = 64
+    components: int = 96
     """Components of the decoder; behaviour cloning and the U-Net have none."""
     diffuser: DiffuserConfig = field(default_factory=DiffuserConfig)
     """Diffuser's steps and U-Net; default: as published."""
