@@ -192,7 +192,7 @@ Model = TypeVar("Model", bound=nn.Module)
 
 
 def folded(model: Model) -> Model:
-    """A copy for export: it computes the same with fewer operations from weights that differ from the model."""
+    """A copy for export, which computes the same with fewer operations; its weights are scaled ones."""
     copied = copy.deepcopy(model)
     for module in copied.modules():
         if isinstance(module, FilmBlock | Base | Generator | Scorer):
