@@ -28,8 +28,9 @@ def to_onnx(
     """
     candidates = torch.export.Dim("candidates", min=1, max=MAX_CANDIDATES)
     shapes = tuple({dynamic[name]: candidates} if name in dynamic else None for name in inputs)
-    # The exporter warns about torchvision, which nothing here needs, and about its own deprecations.
-    logging.getLogger("torch.onnx").setLevel(logging.ERROR)
+    # The exporter warns about torchvision, which nothing here needs, and about its own ways.
+    for name in ("torch.onnx", "onnxscript", "onnx_ir"):
+        logging.getLogger(name).setLevel(logging.ERROR)
     with tempfile.TemporaryDirectory() as folder, warnings.catch_warnings():
         warnings.simplefilter("ignore")
         path = Path(folder) / "planner.onnx"
