@@ -119,8 +119,8 @@ class ArmBus(Protocol):
         """Present state of all servos, by synchronous read."""
         ...
 
-    def write_goals(self, ticks: Sequence[int]) -> int:
-        """Goal positions (6) by synchronous write; returns the CRC-32 of its parameter bytes."""
+    def write_goals(self, ticks: Sequence[int], to: Sequence[bool] = (True,) * 6) -> int:
+        """Write goal positions (6) ``to`` these servos at once; returns the CRC-32 of the parameter bytes."""
         ...
 
 

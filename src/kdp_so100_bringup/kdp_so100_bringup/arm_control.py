@@ -240,7 +240,8 @@ class ArmControl:
         if not self.phases.powered or lost in ("", self._lost):
             return
         self._report("error", f"torque_lost: {lost}")
-        self._stop_for_lost = powered and (self._stop_for_lost or not self._lost)
+        more = set(lost.split(", ")) - set(self._lost.split(", "))
+        self._stop_for_lost = self._stop_for_lost or (powered and bool(more))
         self._lost, self._trajectory = lost, None
         if not any(on):  # there is nothing to hold or to lower
             self.phases.torque(False)

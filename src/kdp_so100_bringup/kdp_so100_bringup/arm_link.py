@@ -126,16 +126,18 @@ class ArmLink:
         return math.inf if state is None else (time.monotonic_ns() - state.received_ns) * 1e-9
 
     def send(self, joints: Sequence[float]) -> tuple[int, int]:
-        """Write goal positions (6) rad; returns (CRC-32 of the bytes, monotonic ns when they were written).
+        """Write goal positions (6) rad; returns (CRC-32 of the bytes, monotonic ns when they left).
 
-        (0, 0) when there is no link; the link then repairs itself.
+        Only to servos that hold: a goal may switch one on that has lost its torque, in the middle of its fall.
+        (0, 0) when there is no link, which then repairs itself, or when none holds.
         """
-        if not self.connected:
+        holding = self.holding
+        if not self.connected or not any(holding):
             return 0, 0
         ticks = self.calibration.to_ticks(joints)
         try:
             with self._lock:
-                crc = self._bus.write_goals(ticks)
+                crc = self._bus.write_goals(ticks, holding)
                 return crc, time.monotonic_ns()
         except BusError as error:
             self._lost(error)
@@ -275,6 +277,12 @@ class ArmLink:
         assert problem is not None
         self._bad(problem)
         return None
+
+    @property
+    def holding(self) -> list[bool]:
+        """(6) whether each servo holds by all that is known: one read that says no is enough to doubt it."""
+        seen = self._torque_seen or (True,) * len(self.torqued)
+        return [on and last for on, last in zip(self.torqued, seen, strict=True)]
 
     def _ask_torque(self) -> list[bool]:
         """Read and keep whether the servos hold; the caller has the lock."""

@@ -11,6 +11,7 @@ import termios
 import time
 import zlib
 from collections.abc import Callable, Sequence
+from itertools import compress
 from typing import Any, TypeVar
 
 import serial
@@ -153,12 +154,12 @@ class LerobotBus:
             started, received, tuple(int(ticks[joint]) for joint in JOINTS), torque=torque, **self._slow
         )
 
-    def write_goals(self, ticks: Sequence[int]) -> int:
+    def write_goals(self, ticks: Sequence[int], to: Sequence[bool] = (True,) * 6) -> int:
         """See `ArmBus.write_goals`."""
-        goals = dict(zip(JOINTS, ticks, strict=True))
+        goals = dict(zip(compress(JOINTS, to), compress(ticks, to), strict=True))
         self._guarded(lambda: self._bus.sync_write("Goal_Position", goals, normalize=False))
         data = bytearray((Register.GOAL_POSITION.address, Register.GOAL_POSITION.size))
-        for servo, tick in zip(self.ids, ticks, strict=True):
+        for servo, tick in zip(compress(self.ids, to), compress(ticks, to), strict=True):
             data += bytes((servo, tick & 255, tick >> 8))
         return zlib.crc32(data)
 

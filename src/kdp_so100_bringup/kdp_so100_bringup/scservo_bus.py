@@ -16,6 +16,7 @@ import termios
 import time
 import zlib
 from collections.abc import Callable, Sequence
+from itertools import compress
 from typing import TypeVar
 
 import scservo_sdk as scs
@@ -168,10 +169,10 @@ class ScservoBus:
         """See `ArmBus.read`."""
         return self._guarded(self._read_state)
 
-    def write_goals(self, ticks: Sequence[int]) -> int:
+    def write_goals(self, ticks: Sequence[int], to: Sequence[bool] = (True,) * 6) -> int:
         """See `ArmBus.write_goals`."""
         data = bytearray()
-        for servo, tick in zip(self.ids, ticks, strict=True):
+        for servo, tick in zip(compress(self.ids, to), compress(ticks, to), strict=True):
             data += bytes((servo, tick & 255, tick >> 8))
         self._guarded(lambda: self._packets.syncWriteTxOnly(self._port, GOAL, 2, list(data), len(data)))
         return zlib.crc32(bytes((GOAL, 2)) + data)

@@ -8,7 +8,8 @@ Semantics from Feetech's e-manuals (see `registers`, `servo_memory`, `servo_prot
 - **Torque** (40): 0 off, 1 on, 128: this position becomes 2048 by a new homing offset.
 
 The manuals are silent on the following, so it is a choice made here: enabling torque holds the present
-position unless a goal came since torque went off; in modes other than 0 (position) the servo holds;
+position unless a goal came since torque went off; a goal does not switch torque on, unless `goal_wakes` is set, for
+that is said of some firmware; in modes other than 0 (position) the servo holds;
 acceleration 0 and 254 mean no ramp of its own beyond what the mechanics allow.
 """
 
@@ -47,7 +48,7 @@ class Servo:
     def __init__(self, servo_id: int) -> None:
         self.memory = ServoMemory()
         self.memory.keep({Register.ID: servo_id})
-        self.silent = False
+        self.silent = self.goal_wakes = False
         self.temperature_c, self.voltage_v = 30.0, 12.0
         self.setpoint = float(MIDDLE_TICK)
         self.powered = False
@@ -89,6 +90,9 @@ class Servo:
         if Register.GOAL_POSITION.address in touched:
             self._goal_written = True
             self._protection.new_goal(self._goal - self._actual)
+            if self.goal_wakes and not before:
+                self.memory.set(Register.TORQUE_ENABLE, 1)
+                self._switch_torque(before)
         if Register.TORQUE_ENABLE.address in touched:
             self._switch_torque(before)
 

@@ -11,6 +11,7 @@ Datagrams of JSON on UDP port 19861; how a request is answered is written in `kd
 ``{"cmd": "place_cube", "cube": i, "pose": [7]}``               put one cube somewhere, at rest
 ``{"cmd": "servo", "servo": i, "silent": b}``                   the servo with id i hears and answers nothing
 ``{"cmd": "servo", "servo": i, "celsius": c, "volts": v}``      what it measures
+``{"cmd": "servo", "servo": i, "goal_wakes": b}``               a goal switches its torque on
 ``{"cmd": "wire", "checksum_rate": p, "noise_rate": p,          quality of the wire; what is left out stays.
 "usb_delay_ms": d, "baud": b, "encoder_ticks": s}``             ``encoder_ticks``: noise of the encoders
 ``{"cmd": "cable", "plugged": b}``                              pull the cable: the port hangs up and its link

@@ -181,6 +181,7 @@ class SimProcess:
         with self.world.arm.lock:
             for servo in found:
                 servo.silent = bool(message.get("silent", servo.silent))
+                servo.goal_wakes = bool(message.get("goal_wakes", servo.goal_wakes))
                 servo.temperature_c, servo.voltage_v = celsius, volts
 
     def _set_wire(self, message: dict[str, Any]) -> None:

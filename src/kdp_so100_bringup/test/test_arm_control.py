@@ -337,6 +337,17 @@ def test_an_arm_that_is_found_held_in_part_keeps_still_until_somebody_decides():
     assert arm.link.switched == [False]
 
 
+def test_an_arm_found_held_in_part_stops_when_more_servos_lose_their_torque():
+    arm = Arm()
+    arm.link.torqued = [True] * 5 + [False]
+    arm.run(5.0)
+    assert arm.control.phases.powered and arm.link.switched == []
+    arm.link.torqued = [True, False, True, True, True, False]
+    arm.run(12.0)
+    assert arm.control.fault() == ("torque_lost", "shoulder_lift, gripper")
+    assert arm.control.phases.phase is Phase.OFF and arm.link.switched == [False]
+
+
 def test_switching_off_is_repeated_until_every_servo_has_confirmed(arm):
     arm.command()
     arm.link.deaf, arm.link.fault, arm.link.detail = True, "servo_silent", "no answer from id 1"

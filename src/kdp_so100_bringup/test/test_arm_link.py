@@ -262,6 +262,21 @@ def test_torque_that_is_lost_without_a_missed_read_is_noticed(arm, servo):
         assert owner.link.torque(False)[0]
 
 
+def test_goals_go_only_to_servos_that_hold(monkeypatch):
+    """A goal may switch a servo on; one read that says that it does not hold is enough to send none."""
+    owner = Owner("/no/such/port")
+    owner.link.close()
+    sent = []
+    monkeypatch.setattr(owner.link._bus, "write_goals", lambda ticks, to: sent.append(list(to)) or 7)
+    owner.link.connected, owner.link.torqued = True, [True] * 6
+    assert owner.link.send([0.0] * 6)[0] == 7
+    owner.link._note_torque((True, True, False, True, True, True))
+    owner.link.send([0.0] * 6)
+    owner.link.torqued, owner.link._torque_seen = [False] * 6, ()
+    assert owner.link.send([0.0] * 6) == (0, 0)
+    assert sent == [[True] * 6, [True, True, False, True, True, True]]
+
+
 def test_one_read_alone_does_not_say_that_torque_was_lost():
     """A damaged answer may pass the checksum, which is of eight bits."""
     owner = Owner("/no/such/port")

@@ -302,16 +302,30 @@ def test_a_silent_servo_is_named_and_the_arm_holds(arm):
     operator.go(moved(POSE, 0, 0.5))
 
 
-@pytest.mark.parametrize("servo", [None, 3])
-def test_torque_that_servos_lost_by_themselves_stops_the_arm(arm, servo):
-    """One that is rebooted is silent for a moment; a dip of the supply may not even miss a read."""
+@pytest.mark.parametrize(("servo", "wakes"), [(None, False), (3, False), (3, True)])
+def test_torque_that_servos_lost_by_themselves_stops_the_arm(arm, servo, wakes):
+    """One that is rebooted is silent for a moment; a dip of the supply may not even miss a read.
+
+    It is said of some firmware that a goal switches the torque on: a servo that lost it must get none.
+    """
     operator, side = arm
+    for number in range(1, 7):
+        side.request("servo", servo=number, goal_wakes=wakes)
     operator.go(moved(POSE, 0, 0.3))
     side.request("power_cycle", servo=servo, boot_s=0.8 if servo else 0.0)
     wait_until(lambda: operator.latest.fault == "torque_lost", 5.0, "fault")
     assert operator.state == RobotStatus.FAULT and not operator.latest.can_move
     assert operator.latest.armed == (servo is not None) and "elbow_flex" in operator.latest.message
-    wait_until(lambda: not any(side.truth()["torque"]), 6.0, "stopped")
+    woken = False
+
+    def stopped() -> bool:
+        nonlocal woken
+        torque = side.truth()["torque"]
+        woken = woken or (servo is not None and torque[servo - 1])
+        return not any(torque)
+
+    wait_until(stopped, 6.0, "stopped")
+    assert not woken
     assert operator.latest.fault == "torque_lost"
     assert operator.call(Arm, "torque", arm=True).success
     wait_until(lambda: operator.latest.can_move, 3.0, "takes commands again")
