@@ -19,6 +19,8 @@ from kdp_core.spec import Spec
 from kdp_core.tasks import Inputs, Task, check_inputs, make_task
 
 WARM_START = 0.5
+RECOVER_AFTER = 10
+"""Cycles without a valid candidate after which a task's way back is taken."""
 
 
 @dataclass(frozen=True)
@@ -107,6 +109,7 @@ class Controller:
         self._planned_s: float | None = None
         self._plan: Plan | None = None
         self._next_noise: np.ndarray | None = None
+        self._without = 0  # cycles in a row without a valid candidate
 
     def prepare(self) -> None:
         """Draw the next cycle's noise ahead. Optional: call it after the command went out, to save time."""
@@ -139,6 +142,7 @@ class Controller:
             self._plan = self._path = None
             action, reason = self._without_plan(plan, inputs)
             return Decision(self._limit(action), True, reason, plan, None, True)
+        self._without = 0
         window = plan.windows[plan.index]
         self._noise = plan.noise[plan.index]
         paths = self._paths
@@ -149,11 +153,13 @@ class Controller:
     def _without_plan(self, plan: Plan, inputs: Inputs) -> tuple[np.ndarray, str]:
         """What to do where no candidate is valid, and why, in words.
 
-        A task may know a way back to where plans begin (``recovery_action``). It is not for a planner that is
-        broken: of windows that are not finite nothing can be learnt about the state.
+        A task may know a way back to where plans begin (``recovery_action``). It is not for a cycle or two in
+        the middle of a task, nor for a planner that is broken: of windows that are not finite nothing can be
+        learnt about the state.
         """
         recover = getattr(self.task, "recovery_action", None)
-        if recover is None or not np.isfinite(plan.windows).all():
+        self._without += 1
+        if recover is None or self._without <= RECOVER_AFTER or not np.isfinite(plan.windows).all():
             return self.task.safe_action(inputs), "no valid candidate"
         return recover(inputs), "no valid candidate: moving to where plans begin"
 

@@ -6,7 +6,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from kdp_core.controller import Controller, ControllerOptions
+from kdp_core.controller import RECOVER_AFTER, Controller, ControllerOptions
 from kdp_core.exceptions import ConfigError, InputError
 from kdp_core.tasks.flight import FlightCosts, FlightTask
 
@@ -107,12 +107,27 @@ class Recovering(FlightTask):
 
 def test_a_task_that_knows_a_way_back_takes_it_unless_the_planner_is_broken() -> None:
     blocked = inputs() | {"poles": np.array([[1.1, 0, 0.15]])}
-    decision = Controller(Source(repeated(straight((0.5, 0, 0)))), Recovering()).step(blocked)
-    assert decision.safe and decision.action.tolist() == [0.0, 0.0, 0.3] and "moving to" in decision.reason
+    controller = Controller(Source(repeated(straight((0.5, 0, 0)))), Recovering())
+
+    def until_recovery() -> int:
+        for held in range(100):
+            decision = controller.step(blocked)
+            assert decision.safe
+            if "moving to" in decision.reason:
+                assert decision.action.tolist() == [0.0, 0.0, 0.3]
+                return held
+            assert (decision.action == 0).all() and decision.reason == "no valid candidate"
+        return 100
+
+    assert until_recovery() == RECOVER_AFTER  # a cycle or two in the middle of a task are none
+    assert not controller.step(inputs()).safe
+    assert until_recovery() == RECOVER_AFTER  # counted anew
     broken = straight((0.5, 0, 0))
     broken[30, 8] = np.nan
-    decision = Controller(Source(repeated(broken)), Recovering()).step(inputs())
-    assert decision.safe and (decision.action == 0).all() and decision.reason == "no valid candidate"
+    controller = Controller(Source(repeated(broken)), Recovering())
+    for _ in range(2 * RECOVER_AFTER):
+        decision = controller.step(inputs())
+        assert decision.safe and (decision.action == 0).all() and decision.reason == "no valid candidate"
 
 
 def test_warm_start_continues_the_chosen_noise() -> None:

@@ -42,6 +42,8 @@ READY_BEARING_RAD = 1.0
 """Farthest to the side that the base points then."""
 RECOVERY_STEP_RAD = 0.05
 """Targets of a recovery are at most so far from where the joints are."""
+CLEAR_M = 0.08
+"""Height of a grasp point above which a recovery may lower the hand."""
 
 
 def tabletop_spec(name: TabletopName, horizon: int = HORIZON) -> Spec:
@@ -210,13 +212,21 @@ class TabletopTask:
     def recovery_action(self, inputs: Inputs) -> np.ndarray:
         """A step towards ``READY_RAD``, (6,) rad: from folded up or lying on the table no plan begins.
 
-        At most ``RECOVERY_STEP_RAD`` per joint from where it is now, so the arm moves slowly. The base stays
-        where it points, a cube between the fingers stays gripped.
+        At most ``RECOVERY_STEP_RAD`` per joint from where it is now, so the arm moves slowly. Near the table
+        only joints move that do not lower the hand, if there is one. The base stays where it points, a cube
+        between the fingers stays gripped.
         """
         joints = np.asarray(inputs["joints"], float)
         pan = np.clip(joints[0], -READY_BEARING_RAD, READY_BEARING_RAD)
         ready = np.array([pan, *READY_RAD, joints[5]])
-        action = joints + np.clip(ready - joints, -RECOVERY_STEP_RAD, RECOVERY_STEP_RAD)
+        step = np.clip(ready - joints, -RECOVERY_STEP_RAD, RECOVERY_STEP_RAD)
+        height = hand_frame(joints)[0][2]
+        if height < CLEAR_M:
+            alone = [hand_frame(joints + np.where(np.arange(6) == j, step, 0.0))[0][2] for j in range(5)]
+            rises = np.array([z >= height for z in alone])
+            if (step[:5] * rises).any():
+                step[:5] *= rises
+        action = joints + step
         action[5] = self.safe_action(inputs)[5]
         limited: np.ndarray = np.clip(action, LOW_RAD, HIGH_RAD)
         return limited

@@ -120,6 +120,24 @@ def test_recovery_steps_to_a_hand_above_the_table_and_keeps_the_grip() -> None:
     assert gripped[5] == pytest.approx(-0.2)  # 0.1 - 0.3, at the joint's limit
 
 
+def test_recovery_lifts_a_hand_near_the_table_before_it_lowers_anything() -> None:
+    task, given = make_task("pick_place"), inputs_of("pick_place")
+    low, high = task.spec.limits("action")
+    rng, found = np.random.default_rng(3), 0
+    while found < 25:
+        joints = rng.uniform(low, high)
+        height = hand_frame(joints)[0][2]
+        if not 0.0 < height < 0.05:
+            continue
+        found += 1
+        for _ in range(200):
+            after = task.recovery_action({**given, "joints": joints})
+            now, then = hand_frame(joints)[0][2], hand_frame(after)[0][2]
+            assert then > min(now, 0.08) - 0.02  # single joints rise; together a step may dip a little
+            joints = after
+        assert hand_frame(joints)[0][2] == pytest.approx(0.1, abs=0.01)
+
+
 def test_holding_keeps_the_grip_on_a_cube_and_on_nothing_else() -> None:
     task, given = make_task("pick_place"), inputs_of("pick_place")
     joints = np.array([*given["joints"][:5], 0.2])
