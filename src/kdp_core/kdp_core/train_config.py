@@ -93,6 +93,8 @@ class TrainConfig:
             )
         if not 0.0 < self.base_share < 1.0:
             raise ConfigError(f"train.base_share must be between 0 and 1, got {self.base_share}")
+        if self.network.base_blocks and self.steps < 2:
+            raise ConfigError(f"train.steps must be at least 2 with network.base_blocks, got {self.steps}")
         if self.network.base_blocks and (self.method == "diffuser" or self.field == "kdp"):
             raise ConfigError(
                 "train.network.base_blocks must be 0 for method 'diffuser' and field 'kdp', "

@@ -114,7 +114,8 @@ class Trainer:
         else:
             name, peak = "generator_optimiser", config.learning_rate
             step, steps = self.step - of_base, config.steps - of_base
-        return name, self.optimisers[name], peak * learning_rate_scale(step, steps, config.warmup)
+        warmup = min(config.warmup, steps // 4) if of_base else config.warmup
+        return name, self.optimisers[name], peak * learning_rate_scale(step, steps, warmup)
 
     def _coordinate_weight(self) -> Tensor:
         """lambda_s and lambda_a in coordinates: the diagonal of the projected weight."""
@@ -197,7 +198,8 @@ class Trainer:
         loss.backward()
         torch.nn.utils.clip_grad_norm_(self.model.generator.parameters(), config.clip)
         optimiser.step()
-        move_average(self.average.generator, self.model.generator, config.ema, self.step)
+        begun = self.step - config.base_steps if self.step >= config.base_steps else self.step
+        move_average(self.average.generator, self.model.generator, config.ema, begun)
         return loss.item(), magnitude, spread
 
     def _drift(self) -> tuple[Tensor, Tensor, float]:

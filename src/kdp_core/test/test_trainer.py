@@ -120,6 +120,7 @@ def test_base_finds_the_mean_of_a_linear_law() -> None:
         ({"field": "kdp"}, "base_blocks must be 0"),
         ({"method": "diffuser"}, "base_blocks must be 0"),
         ({"base_share": 1.0}, "base_share must be between 0 and 1"),
+        ({"steps": 1}, "steps must be at least 2"),
         ({"base_learning_rate": 0.0}, "base_learning_rate"),
     ],
 )
