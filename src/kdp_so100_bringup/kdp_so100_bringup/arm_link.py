@@ -128,7 +128,7 @@ class ArmLink:
     def send(self, joints: Sequence[float]) -> tuple[int, int]:
         """Write goal positions (6) rad; returns (CRC-32 of the bytes, monotonic ns when they left).
 
-        Only to servos that hold: a goal may switch one on that has lost its torque, in the middle of its fall.
+        Only to servos that hold: a goal may switch one on that lost its torque, in the middle of its fall.
         (0, 0) when there is no link, which then repairs itself, or when none holds.
         """
         holding = self.holding

@@ -8,9 +8,9 @@ Semantics from Feetech's e-manuals (see `registers`, `servo_memory`, `servo_prot
 - **Torque** (40): 0 off, 1 on, 128: this position becomes 2048 by a new homing offset.
 
 The manuals are silent on the following, so it is a choice made here: enabling torque holds the present
-position unless a goal came since torque went off; a goal does not switch torque on, unless `goal_wakes` is set, for
-that is said of some firmware; in modes other than 0 (position) the servo holds;
-acceleration 0 and 254 mean no ramp of its own beyond what the mechanics allow.
+position unless a goal came since torque went off; a goal does not switch torque on, unless `goal_wakes` is
+set, for that is said of some firmware; in modes other than 0 (position) the servo holds; acceleration 0 and
+254 mean no ramp of its own beyond what the mechanics allow.
 """
 
 from __future__ import annotations
