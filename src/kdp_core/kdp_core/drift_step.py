@@ -61,13 +61,16 @@ def drift(
     return x, V, diagnostics["raw_magnitude"].item()
 
 
-def coordinate_weight(model: KdpModel, action_weight: float) -> Tensor:
-    """lambda_s = 1 and lambda_a in coordinates, (C,): the diagonal of the projected weight."""
+def coordinate_weight(model: KdpModel, action_weight: float, first_action_weight: float = 1.0) -> Tensor:
+    """lambda_s = 1 and lambda_a in coordinates, (C,): the diagonal of the projected weight.
+
+    The first action has ``first_action_weight`` times the weight of the others.
+    """
     spec = model.spec
-    row = torch.ones(spec.d_window, device=model.basis.device)
-    row[spec.d_state :] = action_weight
-    free = row.repeat(spec.horizon).view(spec.horizon, -1)[~model.clamped]
-    return (model.basis.square() @ free).clone()
+    grid = torch.ones(spec.horizon, spec.d_window, device=model.basis.device)
+    grid[:, spec.d_state :] = action_weight
+    grid[0, spec.d_state :] *= first_action_weight
+    return (model.basis.square() @ grid[~model.clamped]).clone()
 
 
 @torch.no_grad()

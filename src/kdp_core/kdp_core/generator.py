@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from dataclasses import dataclass
-from typing import TypeVar
+from typing import Protocol, TypeVar, runtime_checkable
 
 import torch
 from torch import Tensor, nn
@@ -22,10 +22,12 @@ class NetworkSize:
     scorer_width: int = 128
     base_blocks: int = 0
     """Blocks of a regression to the mean window, learned first; samples lie around it. 0: none."""
+    scorer_actions: int = 0
+    """Actions of a window that the scorer judges, as many as are executed; 0: the whole window."""
 
     def __post_init__(self) -> None:
         at_least(self, 1, "d_noise", "width", "blocks", "scorer_width", prefix="train.network.")
-        at_least(self, 0, "base_blocks", prefix="train.network.")
+        at_least(self, 0, "base_blocks", "scorer_actions", prefix="train.network.")
 
 
 class FilmBlock(nn.Module):
@@ -97,7 +99,7 @@ class Base(nn.Module):
 
     def fold(self) -> None:
         """Put the spread into the head; see ``folded``."""
-        _scale(self.head, self.spread)
+        scale_rows(self.head, self.spread)
         self.folded = True
 
 
@@ -138,7 +140,7 @@ class Generator(nn.Module):
 
     def fold(self) -> None:
         """Put the spread into the head; see ``folded``."""
-        _scale(self.head, self.spread)
+        scale_rows(self.head, self.spread)
         self.folded = True
 
 
@@ -177,15 +179,25 @@ class Scorer(nn.Module):
     def fold(self) -> None:
         """Put the units of windows and values into the first and last layer; see ``folded``."""
         self.window.weight.div_(self.spread)
-        _scale(self.head, self.value_std[None])
+        scale_rows(self.head, self.value_std[None])
         self.head.bias.add_(self.value_mean)
         self.folded = True
 
 
 @torch.no_grad()
-def _scale(layer: nn.Linear, factors: Tensor) -> None:
+def scale_rows(layer: nn.Linear, factors: Tensor) -> None:
+    """Multiply the layer's outputs by ``factors`` (n,), in place."""
     layer.weight.mul_(factors[:, None])
     layer.bias.mul_(factors)
+
+
+@runtime_checkable
+class Foldable(Protocol):
+    """A module that can put constant scales into its layers."""
+
+    def fold(self) -> None:
+        """Do so, in place."""
+        ...
 
 
 Model = TypeVar("Model", bound=nn.Module)
@@ -195,6 +207,6 @@ def folded(model: Model) -> Model:
     """A copy for export, which computes the same with fewer operations; its weights are scaled ones."""
     copied = copy.deepcopy(model)
     for module in copied.modules():
-        if isinstance(module, FilmBlock | Base | Generator | Scorer):
+        if isinstance(module, Foldable):
             module.fold()
     return copied

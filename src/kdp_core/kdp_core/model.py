@@ -6,7 +6,9 @@ import numpy as np
 import torch
 from torch import Tensor, nn
 
+from kdp_core.action_scorer import ActionScorer
 from kdp_core.clamp import clamp_mask
+from kdp_core.exceptions import ConfigError
 from kdp_core.generator import Generator, NetworkSize, Scorer
 from kdp_core.spec import Spec
 from kdp_core.windows import MIN_STD, WindowBatch, window_scale
@@ -94,7 +96,17 @@ class KdpModel(nn.Module):
         self.register_buffer("condition_mean", torch.tensor(n.state_mean + n.context_mean + goal_mean))
         self.register_buffer("condition_std", torch.tensor(n.state_std + n.context_std + goal_std))
         self.generator = Generator(d_condition, self.d_coordinates, size)
-        self.scorer = Scorer(d_condition, self.d_coordinates, size)
+        self.scorer: Scorer | ActionScorer
+        if size.scorer_actions > spec.horizon:
+            raise ConfigError(
+                f"train.network.scorer_actions must be at most the horizon {spec.horizon}, "
+                f"got {size.scorer_actions}"
+            )
+        if size.scorer_actions:
+            judged = size.scorer_actions * spec.d_action
+            self.scorer = ActionScorer(d_condition, self.d_coordinates, judged, size)
+        else:
+            self.scorer = Scorer(d_condition, self.d_coordinates, size)
 
     @property
     def d_noise(self) -> int:
@@ -123,6 +135,10 @@ class KdpModel(nn.Module):
         row_mean, row_std = (v.expand(self.clamped.shape).flatten() for v in (self.row_mean, self.row_std))
         self.decoder.copy_(self.basis @ scatter * row_std)
         self.offset.copy_(self.mean @ scatter * row_std + row_mean)
+        if isinstance(self.scorer, ActionScorer):
+            entries = torch.zeros_like(self.clamped)
+            entries[: self.size.scorer_actions, self.spec.d_state :] = True
+            self.scorer.judged.copy_(self.basis[:, entries[~self.clamped]])
         for network in (self.generator, self.scorer, getattr(self.generator, "base", None)):
             if network is not None:
                 network.spread.copy_(torch.from_numpy(spread))

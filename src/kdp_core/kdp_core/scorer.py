@@ -16,6 +16,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from kdp_core.action_scorer import ActionScorer, learn_mean_action
+from kdp_core.exceptions import ConfigError
 from kdp_core.ranges import at_least, positive
 from kdp_core.schedule import learning_rate_scale
 from kdp_core.windows import WindowBatch
@@ -87,8 +89,10 @@ def train_scorer(
     scorer = model.scorer
     optimiser = torch.optim.AdamW(scorer.parameters(), lr=config.learning_rate, weight_decay=1e-4)
 
+    if isinstance(scorer, ActionScorer):
+        _learn_mean_action(scorer, model, batch, config, labeller, rng, report)
     set_scale(model, batch, config, labeller, rng, pool)
-    correlations, since = [], time.monotonic()
+    correlations, errors, since = [], [], time.monotonic()
     for step in range(config.steps):
         for group in optimiser.param_groups:
             group["lr"] = config.learning_rate * learning_rate_scale(step, config.steps, config.steps // 20)
@@ -100,10 +104,44 @@ def train_scorer(
         if step >= int(0.9 * config.steps):
             generated = slice(0, config.samples)
             correlations.append(rank_correlation(predicted[:, generated], value[:, generated]))
+            errors.append((predicted - value).square().mean())
         if report is not None and step % 20 == 19:
             report(step + 1, config.steps, loss.item(), 20 / max(time.monotonic() - since, 1e-9))
             since = time.monotonic()
+    if isinstance(scorer, ActionScorer):
+        scorer.weigh_rarity(torch.stack(errors).mean().sqrt().item())
     return float(np.mean(correlations))
+
+
+def _learn_mean_action(
+    scorer: ActionScorer,
+    model: KdpModel,
+    batch: WindowBatch,
+    config: ScorerConfig,
+    labeller: Labeller | None,
+    rng: torch.Generator,
+    report: Report | None,
+) -> None:
+    """Learn the mean action in as many steps as the scorer has."""
+    if labeller is not None:
+        raise ConfigError(
+            f"train.network.scorer_actions must be 0 for task '{model.spec.task}', which judges whole "
+            f"windows, got {model.size.scorer_actions}"
+        )
+    since = time.monotonic()
+
+    def draw() -> tuple[Tensor, Tensor]:
+        rows = torch.randint(len(batch), (config.conditions * config.samples,), generator=rng)
+        with torch.no_grad():
+            coordinates = model.encode(_tensor(model, batch.windows[rows.numpy()]))
+            return coordinates, model.condition(*_condition(model, batch, rows))
+
+    def show(step: int, loss: float) -> None:
+        if report is not None and step % 20 == 19:
+            rate = (step + 1) / max(time.monotonic() - since, 1e-9)
+            report(step + 1, config.steps, loss, rate)
+
+    learn_mean_action(scorer, draw, config.steps, show)
 
 
 @torch.no_grad()

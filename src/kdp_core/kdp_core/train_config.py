@@ -45,6 +45,8 @@ class TrainConfig:
     """The baseline's settings (method diffuser; its batch is conditions x samples windows)."""
     action_weight: float = 1.0
     """lambda_a, applied in the window before the decoder's coordinates are taken (1: equal to states)."""
+    first_action_weight: float = 1.0
+    """Of the first action over the others (kdp; Diffuser has its own), as it is the one that is executed."""
     learning_rate: float = 5e-4
     """Peak of the cosine schedule (AdamW)."""
     base_share: float = 0.3
@@ -85,7 +87,7 @@ class TrainConfig:
         at_least(self, 0, "warmup", "components", "beta", "weight_decay", prefix="train.")
         at_least(self, 0, "condition_noise", prefix="train.")
         a_seed(self, prefix="train.")
-        positive(self, "base_learning_rate", prefix="train.")
+        positive(self, "base_learning_rate", "first_action_weight", prefix="train.")
         positive(self, "learning_rate", "key_temperature", "action_weight", "clip", prefix="train.")
         if self.method == "kdp" and self.field in ("joint", "energy") and self.samples < 2:
             raise ConfigError(

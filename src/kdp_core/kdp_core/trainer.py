@@ -123,7 +123,7 @@ class Trainer:
         row[self.spec.d_state :] = self.config.action_weight
         if isinstance(self.model, DiffuserModel):
             return self.model.loss_weight(row)
-        return coordinate_weight(self.model, self.config.action_weight)
+        return coordinate_weight(self.model, self.config.action_weight, self.config.first_action_weight)
 
     def resume(self) -> bool:
         """Continue from the checkpoint in ``out`` if there is one.
@@ -246,6 +246,10 @@ def _settings_of_weights(config: TrainConfig) -> dict[str, Any]:
     settings = {k: v for k, v in asdict(config).items() if k not in ("checkpoint_every", "scorer")}
     if not config.network.base_blocks:  # as checkpoints were before there was a base
         del settings["base_share"], settings["base_learning_rate"], settings["network"]["base_blocks"]
+    if config.first_action_weight == 1.0:
+        del settings["first_action_weight"]
+    if not config.network.scorer_actions:
+        del settings["network"]["scorer_actions"]
     if config.method == "kdp":  # as checkpoints were before there was another method
         del settings["method"], settings["diffuser"]
     else:

@@ -72,6 +72,20 @@ def test_a_base_is_in_the_graph() -> None:
         check_parity(model, content)
 
 
+def test_a_diverged_planner_is_exported_all_the_same(tmp_path: Path) -> None:
+    """Tables have them as rows; nothing is demanded of digits that mean nothing."""
+    model = small_model()
+    with torch.no_grad():
+        model.generator.head.weight.normal_(0.0, 1e7)
+    path = export_artifact(model, tmp_path / "artifact", {"field": "kdp"})
+    windows, _ = Planner.load(path).propose(
+        np.zeros(model.spec.d_state, np.float32),
+        np.zeros(model.spec.d_context + model.spec.d_goal, np.float32),
+        np.ones((2, model.d_noise), np.float32),
+    )
+    assert np.abs(windows).max() > 1e6
+
+
 def test_folded_networks_compute_the_same_and_leave_the_model_alone() -> None:
     model = small_model(base_blocks=1)
     for network in (model.generator, model.generator.base, model.scorer):

@@ -28,7 +28,8 @@ class GymEvaluationOptions:
     """What is evaluated. Episodes are seeded from ``seed``, the same for every method.
 
     artifact: the planner; None: random actions. candidates: K, of which the learned scorer picks one. chunk:
-    L, actions executed before planning anew (at most the window's rows).
+    L, actions executed before planning anew (at most the window's rows). temperature: of the noise, which it
+    multiplies (low-temperature sampling, arXiv 2211.15657, Sec. 3.3).
     """
 
     env: str = "Hopper-v4"
@@ -37,10 +38,11 @@ class GymEvaluationOptions:
     artifact: str | None = None
     candidates: int = 1
     chunk: int = 1
+    temperature: float = 1.0
 
     def __post_init__(self) -> None:
         at_least(self, 1, "episodes", "chunk")
-        at_least(self, 0, "seed")
+        at_least(self, 0, "seed", "temperature")
         within(self, 1, MAX_CANDIDATES, "candidates")
 
 
@@ -193,6 +195,7 @@ class Pilot:
             noise = self._rng.standard_normal(
                 (self._options.candidates, self._planner.d_noise), dtype=np.float32
             )
+            noise *= np.float32(self._options.temperature)
             plan = select(self._planner, observation, np.zeros(0), noise)
             self.times_ms.append((plan.timing_ns["end"] - plan.timing_ns["start"]) * 1e-6)
             if plan.window is None:

@@ -31,7 +31,7 @@ class Case:
     env: str
     policies: tuple[str, ...]
     d4rl: str
-    horizon: int = 32
+    horizon: int = 8
     clone_of_steps: int = 0
 
 
@@ -73,8 +73,8 @@ class Suite:
 def _locomotion() -> tuple[Case, ...]:
     robots = (
         ("halfcheetah", "HalfCheetah-v4", "ppo-halfcheetah.npz", "tqc-halfcheetah.npz", 4),
-        ("hopper", "Hopper-v4", "sac-hopper.npz", "trpo-hopper.npz", 32),
-        ("walker2d", "Walker2d-v4", "tqc-walker2d.npz", "trpo-walker2d.npz", 32),
+        ("hopper", "Hopper-v4", "sac-hopper.npz", "trpo-hopper.npz", 8),
+        ("walker2d", "Walker2d-v4", "tqc-walker2d.npz", "trpo-walker2d.npz", 8),
     )
     medium = [Case(f"{n}-medium", env, (m,), f"{n}-medium", h) for n, env, m, _, h in robots]
     both = [Case(f"{n}-medium-expert", env, (m, e), f"{n}-medium-expert", h) for n, env, m, e, h in robots]

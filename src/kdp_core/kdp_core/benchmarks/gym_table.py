@@ -43,11 +43,14 @@ class GymTableOptions:
     """Episodes per line and data set."""
     most_candidates: int = 64
     """Lines with more candidates are left out."""
+    temperature: float = 0.5
+    """Of the noise of every method that samples (low-temperature sampling)."""
     training: GymTrainingOptions = field(default_factory=GymTrainingOptions)
     """Training."""
 
     def __post_init__(self) -> None:
         at_least(self, 1, "episodes", "most_candidates", prefix="options.")
+        at_least(self, 0, "temperature", prefix="options.")
 
 
 @dataclass(frozen=True)
@@ -67,7 +70,7 @@ class Result:
 
 
 QUICK_TRAINING = GymTrainingOptions(
-    data_steps=20_000, windows=8000, steps=300, conditions=32, neighbours=8, width=192, scorer_steps=150
+    data_steps=20_000, windows=8000, steps=300, samples=8, neighbours=8, width=192, scorer_steps=150
 )
 QUICK: dict[SuiteName, GymTableOptions] = {
     "locomotion": GymTableOptions(
@@ -136,6 +139,7 @@ def evaluate_case(
             None if artifact is None else str(artifact),
             row.candidates,
             row.chunk,
+            options.temperature,
         )
         label = f"{case.name}, {row.method}, K = {row.candidates}, L = {row.chunk}"
         outcomes = cell(cells, label, evaluation, GymOutcome, gym_eval.evaluate, processes, progress)
@@ -157,11 +161,12 @@ def describe(data: dict[str, Episodes], options: GymTableOptions) -> str:
     """One sentence on data, training and episodes."""
     training = options.training
     sources = "; ".join(f"{case}: {_origin(episodes)}" for case, episodes in data.items())
-    horizon = f"{training.horizon} rows" if training.horizon else "32 rows (HalfCheetah 4)"
+    horizon = f"{training.horizon} rows" if training.horizon else "8 rows (HalfCheetah 4)"
     return (
         f"data: {sources}; about {training.windows} windows of {horizon} a data set; every method "
         f"{training.steps} steps of {training.conditions * training.samples} windows, one training seed a "
-        f"cell; {options.episodes} episodes each; published figures are on D4RL's own data"
+        f"cell; {options.episodes} episodes each, noise times {options.temperature:g}; "
+        "published figures are on D4RL's own data"
     )
 
 

@@ -34,36 +34,42 @@ DEMONSTRATION_SEED = 1
 class GymTrainingOptions:
     """How every planner is trained."""
 
-    data_steps: int = 1_000_000
+    data_steps: int = 300_000
     """Recorded steps per data set."""
     windows: int = 60_000
     """Windows of a data set, about (of its rows, every n-th begins one)."""
     horizon: int = 0
-    """Rows of a window; 0: 32, HalfCheetah 4, as Diffuser's."""
+    """Rows of a window; 0: 8, HalfCheetah 4 (Diffuser's: 32 and 4)."""
     discount: float = 0.99
     """Of the return to go that the scorer learns."""
-    steps: int = 4000
+    steps: int = 2000
     """Gradient steps."""
-    conditions: int = 64
+    conditions: int = 32
     """Conditions per step; the batch is conditions x samples windows for every method."""
-    samples: int = 8
+    samples: int = 16
     """Generated windows per condition."""
     neighbours: int = 16
     """Data windows per condition of the joint and energy fields."""
     temperatures: tuple[float, ...] = (0.05, 0.2, 0.5)
     """Softmax temperatures of the joint field."""
-    learning_rate: float = 5e-4
+    learning_rate: float = 2e-3
     """Peak learning rate of every method."""
     components: int = 0
     """Components of the decoder; 0: none, or noisy actions would be smoothed away."""
     width: int = 256
     """Width of the networks."""
-    scorer_steps: int = 3000
+    scorer_steps: int = 1500
     """Gradient steps of the scorer."""
     diffusion_steps: int = 20
     """Diffuser's T, as published."""
-    action_weight: float = 1.0
-    """Weight of actions over states in every method's loss."""
+    first_action_weight: float = 10.0
+    """Weight of the first action over everything else in every method's loss, as Diffuser's."""
+    base_blocks: int = 3
+    """Blocks of the regression base of joint and energy; 0: none."""
+    base_share: float = 0.75
+    """Share of their steps that learn it."""
+    scorer_actions: int = 1
+    """Actions that the scorer judges; 0: whole windows."""
     clone_steps: int = 2000
     """Gradient steps of the clone whose rollouts are half of Adroit's data; 0: experts' rollouts alone."""
     threads: int = 1
@@ -163,14 +169,21 @@ def training_config(
         temperatures=options.temperatures,
         learning_rate=options.learning_rate,
         components=options.components,
-        action_weight=options.action_weight,
-        network=NetworkSize(width=options.width),
+        first_action_weight=options.first_action_weight,
+        base_share=options.base_share,
+        network=NetworkSize(
+            width=options.width, base_blocks=options.base_blocks, scorer_actions=options.scorer_actions
+        ),
         scorer=ScorerConfig(
             steps=options.scorer_steps, conditions=options.conditions, samples=options.samples
         ),
         seed=SEED,
     )
-    diffuser = DiffuserConfig(network="mlp", diffusion_steps=options.diffusion_steps)
+    diffuser = DiffuserConfig(
+        network="mlp",
+        diffusion_steps=options.diffusion_steps,
+        first_action_weight=options.first_action_weight,
+    )
     steps = int(np.sum(episodes.step_counts()))
     return RunConfig(
         task="control",

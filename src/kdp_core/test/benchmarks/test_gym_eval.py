@@ -45,14 +45,22 @@ class Source:
     ) -> tuple[np.ndarray, np.ndarray]:
         assert noise.shape == (len(self.scores), 1) and context.shape == (0,)
         self.asked.append(float(state[0]))
+        self.noise = noise
         number, row = np.mgrid[: len(noise), : self.spec.horizon]
         windows = np.zeros((len(noise), self.spec.horizon, 5))
         windows[..., 3:] = ((number + row) / 10)[..., None]
         return windows, self.scores
 
 
-def run(source: Source | None, env: Counter, name: str = "Hopper-v4", **options: int) -> GymOutcome:
+def run(source: Source | None, env: Counter, name: str = "Hopper-v4", **options: float) -> GymOutcome:
     return run_episode(source, env, 7, GymEvaluationOptions(name, **options))
+
+
+def test_temperature_scales_the_noise_and_nothing_else() -> None:
+    whole, half = Source([0.0, 1.0]), Source([0.0, 1.0])
+    a, b = run(whole, Counter(), candidates=2), run(half, Counter(), candidates=2, temperature=0.5)
+    np.testing.assert_array_equal(half.noise, 0.5 * whole.noise)
+    assert half.noise.dtype == np.float32 and half.noise.any() and a.total == b.total
 
 
 def test_best_candidates_actions_are_executed_in_chunks() -> None:

@@ -70,11 +70,14 @@ def test_methods_get_equal_steps_batches_and_windows(tmp_path: Path) -> None:
             return np.full(100, 1000)
 
     options = GymTrainingOptions(windows=30_000)
-    for case, horizon in ((CASES["hopper-medium"], 32), (CASES["halfcheetah-medium"], 4)):
+    for case, horizon in ((CASES["hopper-medium"], 8), (CASES["halfcheetah-medium"], 4)):
         for method in METHODS:
             config = gym_training.training_config(case, method, options, Data(), tmp_path)  # type: ignore[arg-type]
             train = config.train
-            assert (train.steps, train.conditions * train.samples) == (4000, 512)
+            assert (train.steps, train.conditions * train.samples) == (2000, 512)
+            assert train.network.scorer_actions == 1  # one scorer for all
+            weight = train.diffuser if method == "diffuser" else train
+            assert weight.first_action_weight == 10.0
             assert config.horizon == (1 if method == "bc" else horizon)
             assert config.control.every == 4  # 100,000 rows for at most 30,000 windows
 
