@@ -1,10 +1,11 @@
 """A scorer of the actions that are executed: their value, as far as it is known, and how usual they are.
 
 Of K candidates it takes the likeliest under the improved policy mu(a|s) exp(Q(s, a) / beta), mu being that
-of the data (Peng et al. 2019, arXiv 1910.00177, Eq. 3): the highest Q + beta log mu. beta is the standard
-deviation of the returns about Q, so that where returns say little of actions, a usual action is taken, not
+of the data (Peng et al. 2019, arXiv 1910.00177): the highest Q + beta log mu. beta is the standard deviation
+of the returns about Q as learned, so that where returns say little of actions, a usual action is taken, not
 whichever the noise in Q prefers. For mu stands a normal distribution about the mean action of a condition,
-which is learned first; the network for Q sees what an action adds to it.
+which is learned first; the network for Q sees what an action adds to it. Where data mix policies that differ
+much in one state, that mean lies between them, and of their actions the nearer ones count as usual.
 """
 
 from __future__ import annotations
@@ -111,7 +112,8 @@ def learn_mean_action(
         steps: gradient steps.
         report: called with the step and its loss.
     """
-    parameters = list(scorer.encoder.mean.parameters())
+    scorer.rarity.zero_()
+    parameters = list(scorer.encoder.mean.requires_grad_(True).parameters())
     optimiser = torch.optim.AdamW(parameters, lr=LEARNING_RATE, weight_decay=1e-4)
     for step in range(steps):
         for group in optimiser.param_groups:

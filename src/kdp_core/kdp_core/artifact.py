@@ -22,8 +22,8 @@ from kdp_core.spec import Spec
 SUMS = "SHA256SUMS"
 FILES = ("spec.json", "planner.onnx", "weights.safetensors", "provenance.json", "check.json", "MODEL_CARD.md")
 CHECK_TOLERANCE = 2e-3
-DIVERGED = 1e6
-"""Beyond such numbers in its windows a planner has diverged, and is told from another by 1 %."""
+DIVERGED = 30.0
+"""Standard deviations of the data beyond which a training has diverged, and 1 % tells planners apart."""
 Propose = Callable[[np.ndarray, np.ndarray, np.ndarray], tuple[np.ndarray, np.ndarray]]
 
 
@@ -55,16 +55,25 @@ class Artifact:
                 f"{self.path}/planner.onnx: gives windows {windows.shape} and scores {scores.shape}, "
                 f"expected {expected} and {expected[:1]} from spec.json"
             )
-        diverged = float(np.abs(arrays["windows"]).max()) > DIVERGED
+        gone = diverged(arrays["windows"], self.spec)
         for name, got in (("windows", windows), ("scores", scores)):
             size = float(np.abs(arrays[name]).max())
-            tolerance = 0.01 * size if diverged else CHECK_TOLERANCE
+            tolerance = 0.01 * size if gone else CHECK_TOLERANCE
             if got.shape != arrays[name].shape or not np.allclose(
                 got, arrays[name], atol=tolerance, rtol=1e-3
             ):
                 raise ArtifactError(
                     f"{self.path}/planner.onnx: '{name}' of the recorded input differ from check.json"
                 )
+
+
+def diverged(windows: np.ndarray, spec: Spec) -> bool:
+    """Whether windows (…, H, D) lie so far from the data that the training has diverged."""
+    n = spec.normaliser
+    if n is None:
+        return False
+    mean, std = np.array(n.state_mean + n.action_mean), np.array(n.state_std + n.action_std)
+    return bool(np.abs((windows - mean) / std).max() > DIVERGED)
 
 
 def _line(error: BaseException) -> str:

@@ -28,7 +28,7 @@ from kdp_core.model import KdpModel
 from kdp_core.neighbourhood import Neighbourhood
 from kdp_core.prepare import Prepared, prepare
 from kdp_core.run_config import RunConfig
-from kdp_core.scorer import Pool, draw_pool, train_scorer
+from kdp_core.scorer import Pool, draw_pool, require_scorer, scorer_steps, train_scorer
 from kdp_core.sim.flight_collect import CollectOptions
 from kdp_core.sim.flight_dataset import collect_flights
 from kdp_core.sim.tabletop_options import TabletopCollectOptions
@@ -106,6 +106,8 @@ def run_training(config: RunConfig, plain: dict[str, Any]) -> Path:
     display = Display(config.out / "tensorboard")
     start = time.monotonic()
     prepared, task = _data(config, display)
+    labeller = task.labeller(prepared.batch)
+    require_scorer(prepared.spec, config.train.network, labeller)
     neighbourhood = _neighbourhood(prepared, config, display) if config.train.method == "kdp" else None
     trainer = Trainer(
         prepared.batch, prepared.spec, config.train, config.out, neighbourhood, prepared.data_hash
@@ -130,9 +132,8 @@ def run_training(config: RunConfig, plain: dict[str, Any]) -> Path:
 
         model = trainer.run(show)
     model.requires_grad_(True)
-    labeller = task.labeller(prepared.batch)
     pool = _pool(model, prepared, config, display) if labeller is not None and model.nfe > 1 else None
-    with display.phase("scorer", config.train.scorer.steps) as update:
+    with display.phase("scorer", scorer_steps(config.train.scorer, config.train.network)) as update:
 
         def show_scorer(step: int, steps: int, loss: float, rate: float) -> None:
             update(step, f"{step}/{steps} loss {loss:.4f} {rate:.0f} steps/s")

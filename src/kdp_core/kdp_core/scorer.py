@@ -23,7 +23,9 @@ from kdp_core.schedule import learning_rate_scale
 from kdp_core.windows import WindowBatch
 
 if TYPE_CHECKING:
+    from kdp_core.generator import NetworkSize
     from kdp_core.model import KdpModel
+    from kdp_core.spec import Spec
 
 POOL_CHUNK = 32
 """Conditions generated at once for a pool, so that progress shows and memory stays small."""
@@ -43,7 +45,8 @@ class ScorerConfig:
     learning_rate: float = 1e-3
     """Peak of the cosine schedule (AdamW)."""
     input_noise: float = 0.1
-    """Standard deviation of noise on data windows, in units of each coordinate's spread."""
+    """Standard deviation of noise on data windows, in units of each coordinate's spread. It smooths the
+    value, and flattens it where an action hardly varies under a state (``network.scorer_actions``)."""
     pool: int = 2048
     """Conditions whose windows are generated once and used again, where a window takes several network
     evaluations (method diffuser); one-step planners generate new ones in every step."""
@@ -85,12 +88,14 @@ def train_scorer(
     Returns the mean rank correlation between score and label on the last tenth of the steps: among the
     generated windows of a condition (with a labeller), else over the batch.
     """
+    require_scorer(model.spec, model.size, labeller)
     rng = torch.Generator().manual_seed(seed + 1)
     scorer = model.scorer
+    begin, steps = scorer_steps(config, model.size) - config.steps, scorer_steps(config, model.size)
     optimiser = torch.optim.AdamW(scorer.parameters(), lr=config.learning_rate, weight_decay=1e-4)
 
     if isinstance(scorer, ActionScorer):
-        _learn_mean_action(scorer, model, batch, config, labeller, rng, report)
+        _learn_mean_action(scorer, model, batch, config, rng, report)
     set_scale(model, batch, config, labeller, rng, pool)
     correlations, errors, since = [], [], time.monotonic()
     for step in range(config.steps):
@@ -106,11 +111,25 @@ def train_scorer(
             correlations.append(rank_correlation(predicted[:, generated], value[:, generated]))
             errors.append((predicted - value).square().mean())
         if report is not None and step % 20 == 19:
-            report(step + 1, config.steps, loss.item(), 20 / max(time.monotonic() - since, 1e-9))
+            report(begin + step + 1, steps, loss.item(), 20 / max(time.monotonic() - since, 1e-9))
             since = time.monotonic()
     if isinstance(scorer, ActionScorer):
         scorer.weigh_rarity(torch.stack(errors).mean().sqrt().item())
     return float(np.mean(correlations))
+
+
+def require_scorer(spec: Spec, size: NetworkSize, labeller: Labeller | None) -> None:
+    """Raise ConfigError if actions are to be judged where the task judges whole windows."""
+    if size.scorer_actions and labeller is not None:
+        raise ConfigError(
+            f"train.network.scorer_actions must be 0 for task '{spec.task}', which judges whole windows, "
+            f"got {size.scorer_actions}"
+        )
+
+
+def scorer_steps(config: ScorerConfig, size: NetworkSize) -> int:
+    """Gradient steps that ``train_scorer`` takes: the mean action is learned in as many as the value."""
+    return config.steps * (2 if size.scorer_actions else 1)
 
 
 def _learn_mean_action(
@@ -118,16 +137,10 @@ def _learn_mean_action(
     model: KdpModel,
     batch: WindowBatch,
     config: ScorerConfig,
-    labeller: Labeller | None,
     rng: torch.Generator,
     report: Report | None,
 ) -> None:
     """Learn the mean action in as many steps as the scorer has."""
-    if labeller is not None:
-        raise ConfigError(
-            f"train.network.scorer_actions must be 0 for task '{model.spec.task}', which judges whole "
-            f"windows, got {model.size.scorer_actions}"
-        )
     since = time.monotonic()
 
     def draw() -> tuple[Tensor, Tensor]:
@@ -139,7 +152,7 @@ def _learn_mean_action(
     def show(step: int, loss: float) -> None:
         if report is not None and step % 20 == 19:
             rate = (step + 1) / max(time.monotonic() - since, 1e-9)
-            report(step + 1, config.steps, loss, rate)
+            report(step + 1, 2 * config.steps, loss, rate)
 
     learn_mean_action(scorer, draw, config.steps, show)
 

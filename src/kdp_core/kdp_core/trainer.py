@@ -118,7 +118,7 @@ class Trainer:
         return name, self.optimisers[name], peak * learning_rate_scale(step, steps, warmup)
 
     def _coordinate_weight(self) -> Tensor:
-        """lambda_s and lambda_a in coordinates: the diagonal of the projected weight."""
+        """Weights of the loss in coordinates, the first action's own among them."""
         row = torch.ones(self.spec.d_window)
         row[self.spec.d_state :] = self.config.action_weight
         if isinstance(self.model, DiffuserModel):
@@ -246,7 +246,7 @@ def _settings_of_weights(config: TrainConfig) -> dict[str, Any]:
     settings = {k: v for k, v in asdict(config).items() if k not in ("checkpoint_every", "scorer")}
     if not config.network.base_blocks:  # as checkpoints were before there was a base
         del settings["base_share"], settings["base_learning_rate"], settings["network"]["base_blocks"]
-    if config.first_action_weight == 1.0:
+    if config.first_action_weight == 1.0 or config.method == "diffuser":
         del settings["first_action_weight"]
     if not config.network.scorer_actions:
         del settings["network"]["scorer_actions"]

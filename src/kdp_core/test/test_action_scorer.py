@@ -77,7 +77,7 @@ def test_it_ranks_actions_by_the_improved_policy(worth: float) -> None:
     """Usual ones first where returns tell nothing of actions, better ones where they do, in proportion."""
     model, batch = trained(worth)
     found = agreement(model, batch, improved(worth))
-    assert found > 0.85
+    assert found > 0.85  # the rest is the noise on windows, which flattens the value (ScorerConfig)
     other = improved(3.0 - worth) if worth != 0.5 else improved(-worth)
     assert found > agreement(model, batch, other) + 0.3
 
@@ -103,6 +103,14 @@ def test_the_graph_agrees_with_the_module() -> None:
     coordinates, condition = torch.randn(2, 5, model.d_coordinates), torch.randn(2, 2)
     expected = model.scorer(coordinates, condition)
     torch.testing.assert_close(folded(model).scorer(coordinates, condition), expected, atol=1e-3, rtol=1e-4)
+
+
+def test_it_can_be_trained_again() -> None:
+    """What the first training fixed, the mean and how rare an action is, is learned anew."""
+    model, batch = trained(0.0)
+    first = model.scorer.rarity.clone()
+    train_scorer(model, batch, ScorerConfig(steps=40, conditions=64, samples=4), None, seed=0)
+    assert not torch.equal(model.scorer.rarity, first) and model.scorer.rarity.min() > 0.0
 
 
 class Judge:

@@ -86,6 +86,15 @@ def test_a_diverged_planner_is_exported_all_the_same(tmp_path: Path) -> None:
     assert np.abs(windows).max() > 1e6
 
 
+def test_what_is_not_finite_is_never_written(tmp_path: Path) -> None:
+    model = small_model()
+    with torch.no_grad():
+        model.generator.head.bias[0] = torch.nan
+    with pytest.raises(ArtifactError, match="not finite"):
+        export_artifact(model, tmp_path / "artifact", {"field": "joint"})
+    assert not (tmp_path / "artifact").exists()
+
+
 def test_folded_networks_compute_the_same_and_leave_the_model_alone() -> None:
     model = small_model(base_blocks=1)
     for network in (model.generator, model.generator.base, model.scorer):

@@ -67,6 +67,10 @@ def _sizes(weights: dict[str, torch.Tensor], path: Path) -> dict[str, int]:
         raise ArtifactError(
             f"{path}/weights.safetensors: has a regression base (network.base_blocks), the policy none"
         )
+    if "scorer.judged" in weights:
+        raise ArtifactError(
+            f"{path}/weights.safetensors: has a scorer of actions (network.scorer_actions), the policy none"
+        )
     try:
         blocks = {name.split(".")[2] for name in weights if name.startswith("generator.blocks.")}
         return {

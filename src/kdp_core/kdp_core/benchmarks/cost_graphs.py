@@ -28,7 +28,7 @@ METHODS = ("bc", "kdp", "diffuser_same_network", "diffuser")
 
 @dataclass(frozen=True)
 class Sizes:
-    """Sizes of untrained networks; defaults as in the tables maze, routes, locomotion and adroit."""
+    """Sizes of untrained networks; defaults as in the table routes."""
 
     network: NetworkSize = field(default_factory=lambda: NetworkSize(width=256))
     """Generator (and Diffuser's with the same network) and scorer."""

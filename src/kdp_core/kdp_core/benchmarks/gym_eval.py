@@ -29,7 +29,7 @@ class GymEvaluationOptions:
 
     artifact: the planner; None: random actions. candidates: K, of which the learned scorer picks one. chunk:
     L, actions executed before planning anew (at most the window's rows). temperature: of the noise, which it
-    multiplies (low-temperature sampling, arXiv 2211.15657, Sec. 3.3).
+    multiplies (in the spirit of the low-temperature sampling of Decision Diffuser, arXiv 2211.15657).
     """
 
     env: str = "Hopper-v4"

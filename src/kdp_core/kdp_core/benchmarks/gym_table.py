@@ -139,7 +139,7 @@ def evaluate_case(
             None if artifact is None else str(artifact),
             row.candidates,
             row.chunk,
-            options.temperature,
+            1.0 if artifact is None else options.temperature,
         )
         label = f"{case.name}, {row.method}, K = {row.candidates}, L = {row.chunk}"
         outcomes = cell(cells, label, evaluation, GymOutcome, gym_eval.evaluate, processes, progress)

@@ -50,9 +50,12 @@ def settings_of(method: PlannerMethod, train: TrainConfig, diffuser: DiffuserCon
     if method == "mean":
         return replace(train, field="mean", conditions=batch, samples=1)
     if method == "bc":
+        network = replace(
+            train.network, scorer_actions=min(1, train.network.scorer_actions)
+        )  # of its one row
         return replace(
             train, field="mean", conditions=batch, samples=1, neighbours=1, components=0,
-            scorer=ScorerConfig(steps=20),
+            network=network, scorer=ScorerConfig(steps=20),
         )  # fmt: skip
     return replace(train, field=method)
 
