@@ -240,9 +240,9 @@ def test_checkpoints_of_one_step_planners_do_not_depend_on_the_baseline(
     spec, batch = even_spec
     config = TrainConfig(network=NETWORK, components=5)
     header = Trainer(batch, spec, config, tmp_path, None)._header()["config"]
-    later = {"base_share", "base_learning_rate"}  # of networks that have a base
+    later = {"base_share", "base_learning_rate", "first_action_weight"}  # where they are not used
     assert set(asdict(config)) - set(header) == {"method", "diffuser", "scorer", "checkpoint_every"} | later
-    assert "base_blocks" not in header["network"]
+    assert not {"base_blocks", "scorer_actions"} & set(header["network"])
 
 
 class Rising:
