@@ -67,11 +67,22 @@ class Artifact:
                 )
 
 
+def require_not_diverged(artifact: Artifact) -> None:
+    """Raise ArtifactError if the planner's training has diverged: tables may have it, no robot."""
+    if diverged(np.asarray(artifact.check["windows"], np.float32), artifact.spec):
+        raise ArtifactError(
+            f"{artifact.path}/check.json: windows lie over {DIVERGED:g} standard deviations from the data; "
+            "the training has diverged, and no robot is to follow it"
+        )
+
+
 def diverged(windows: np.ndarray, spec: Spec) -> bool:
-    """Whether windows (…, H, D) lie so far from the data that the training has diverged."""
+    """Whether windows (…, H, D), physical units, lie so far from the data that the training has diverged."""
     n = spec.normaliser
     if n is None:
         return False
+    if spec.reference.any():
+        windows = windows - windows[..., :1, : spec.d_state] @ spec.reference.astype(np.float32)
     mean, std = np.array(n.state_mean + n.action_mean), np.array(n.state_std + n.action_std)
     return bool(np.abs((windows - mean) / std).max() > DIVERGED)
 

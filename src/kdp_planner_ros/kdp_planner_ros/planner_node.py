@@ -21,11 +21,12 @@ DIAGNOSTICS_PERIOD_S = 1.0
 
 def load_controller(settings: Settings) -> Any:
     """The controller of the artifact that the parameters name. Raises KdpError."""
+    from kdp_core.artifact import require_not_diverged
     from kdp_core.controller import Controller  # loads the inference runtime: not before it is needed
 
     if not settings.artifact:
         raise ConfigError("parameter 'artifact' is empty: expected the folder of an exported planner")
-    return Controller.load(
+    controller = Controller.load(
         settings.artifact,
         candidates=settings.candidates,
         seed=settings.seed,
@@ -33,6 +34,8 @@ def load_controller(settings: Settings) -> Any:
         threads=settings.threads,
         chunk=settings.chunk,
     )
+    require_not_diverged(controller.source.artifact)
+    return controller
 
 
 class PlannerNode(ManagedNode):

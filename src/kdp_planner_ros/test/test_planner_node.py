@@ -1,6 +1,7 @@
 """The planner node against a probe that plays driver."""
 
 import time
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -13,10 +14,13 @@ from rclpy.parameter import Parameter
 from rclpy.qos import qos_profile_sensor_data
 from visualization_msgs.msg import MarkerArray
 
-from kdp_core.exceptions import InputError
+from kdp_core import artifact
+from kdp_core.exceptions import ArtifactError, InputError
+from kdp_core.shipped import shipped_artifact
 from kdp_planner_ros import control_loop
 from kdp_planner_ros.goal import GoalCode
 from kdp_planner_ros.markers import MarkerBuilder
+from kdp_planner_ros.planner_node import load_controller
 
 
 def velocity(command):
@@ -335,3 +339,19 @@ def test_a_blocked_way_is_answered_with_the_safe_action(make_flight):
     assert velocity(flight.commands[0]).tolist() == [0.0, 0.0, 0.0]
     assert flight.spin(lambda: flight.timing)
     assert flight.timing[0].safe_action
+
+
+def test_a_planner_whose_training_diverged_is_refused(monkeypatch):
+    """Tables export such planners; here the shipped one counts as diverged, for its windows have a spread."""
+    settings = SimpleNamespace(
+        artifact=str(shipped_artifact("crazyflie")),
+        candidates=4,
+        seed=0,
+        execute="action",
+        threads=1,
+        chunk=0,
+    )
+    assert load_controller(settings).spec.name == "crazyflie-poles"
+    monkeypatch.setattr(artifact, "DIVERGED", 0.01)
+    with pytest.raises(ArtifactError, match="has diverged, and no robot"):
+        load_controller(settings)

@@ -136,6 +136,7 @@ def markdown(data: str, results: list[Result]) -> str:
     """As Markdown: scores with standard errors (over seeds, or episodes of one), walls and diversity."""
     mazes = list(dict.fromkeys(r.maze for r in results))
     columns = [f"{maze}, K = {k}" for maze in mazes for k in CANDIDATES]
+    columns += [f"average, K = {k}" for k in CANDIDATES]
     head = ["field", *columns, "in walls %", "action diversity", "published: Maze2D", "diversity"]
     lines = [data, "", f"| {' | '.join(head)} |", "|" + "---|" * len(head)]
     for variant in VARIANTS:
@@ -146,6 +147,9 @@ def markdown(data: str, results: list[Result]) -> str:
                 runs = [_metrics(r.outcomes[k])["score"] for r in mine if r.maze == maze]
                 mean, error = _mean([np.mean(run) for run in runs] if len(runs) > 1 else runs[0])
                 scores.append(f"{mean:.1f} ± {error:.1f}")
+        for k in CANDIDATES:
+            means = [np.mean(_metrics(r.outcomes[k])["score"]) for r in mine]
+            scores.append(f"{np.mean(means):.1f}")
         walls = [np.mean(_metrics(r.outcomes[1])["wall_share"]) for r in mine]
         diversity = np.mean([r.diversity for r in mine])
         published = ["", ""] if variant.published is None else [f"{v:g}" for v in variant.published[1:]]

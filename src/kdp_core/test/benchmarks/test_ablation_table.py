@@ -76,8 +76,12 @@ def test_means_by_hand() -> None:
         for seed in (0, 1)
     ]
     lines = ablation_table.markdown("data", results).splitlines()
-    assert "| attraction only | 2.5 ± 2.5 | 5.0 ± 0.0 | 25 | 0.5 | 3.7 | 2.2e+06 |" in lines
-    assert lines[-1] == "| field joint (ours) | 2.5 ± 2.5 | 5.0 ± 0.0 | 25 | 0.5 |  |  |"
+    assert "| attraction only | 2.5 ± 2.5 | 5.0 ± 0.0 | 2.5 | 5.0 | 25 | 0.5 | 3.7 | 2.2e+06 |" in lines
+    assert lines[-1] == "| field joint (ours) | 2.5 ± 2.5 | 5.0 ± 0.0 | 2.5 | 5.0 | 25 | 0.5 |  |  |"
+    results += [
+        replace(result, maze="large", outcomes={1: outcomes(8, 12), 16: outcomes(9)}) for result in results
+    ]
+    assert "| 10.0 ± 0.0 | 9.0 ± 0.0 | 6.2 | 7.0 | 25 |" in ablation_table.markdown("data", results)
 
 
 def test_from_nothing_to_the_table(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
