@@ -22,6 +22,7 @@ def drift(
     neighbourhood: Neighbourhood,
     anchors: Tensor,
     rng: torch.Generator,
+    step: int = 0,
 ) -> tuple[Tensor, Tensor, float]:
     """Generate windows under the anchors' conditions and compute their field.
 
@@ -33,6 +34,7 @@ def drift(
         neighbourhood: which of them are each one's neighbours.
         anchors: (N,) rows of the anchor conditions.
         rng: source of all noise.
+        step: of ``config.steps``, which temperatures may depend on.
 
     Returns:
         samples x (N, G, C) with gradient (G = 1 for field kdp), field V of their shape, and the log of the
@@ -53,7 +55,8 @@ def drift(
         V = kdp_field(fixed, data[anchors][:, None], keys, keys, free, config.kdp, diagnostics)
     elif config.field == "joint":
         y = data[neighbours]
-        V = joint_field(fixed, y, log_weights, config.temperatures, config.beta, diagnostics=diagnostics)
+        temperatures = config.temperatures_at(step)
+        V = joint_field(fixed, y, log_weights, temperatures, config.beta, diagnostics=diagnostics)
     elif config.field == "energy":
         V = energy_field(fixed, data[neighbours], log_weights.exp(), diagnostics)
     else:

@@ -134,6 +134,8 @@ def _model_card(model: KdpModel, provenance: dict[str, Any]) -> str:
 
 
 def _title(provenance: dict[str, Any]) -> str:
+    if provenance.get("method") == "consistency":
+        return f"Consistency policy ({provenance['nfe']} network evaluations per plan)"
     if provenance.get("method") == "diffuser":
         return (
             f"Diffuser (network `{provenance['network']}`, sampler `{provenance['sampler']}`, "

@@ -6,17 +6,12 @@ import json
 import os
 import platform
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 import torch
-from rich.console import Console
-from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
-from torch.utils.tensorboard import SummaryWriter
 
 from kdp_core import __version__
 from kdp_core.artifact import require_replaceable
@@ -28,7 +23,15 @@ from kdp_core.model import KdpModel
 from kdp_core.neighbourhood import Neighbourhood
 from kdp_core.prepare import Prepared, prepare
 from kdp_core.run_config import RunConfig
-from kdp_core.scorer import Pool, draw_pool, require_scorer, scorer_steps, train_scorer
+from kdp_core.scorer import (
+    Labeller,
+    Pool,
+    draw_pool,
+    require_scorer,
+    scorer_steps,
+    train_scorer,
+    value_correlation,
+)
 from kdp_core.sim.flight_collect import CollectOptions
 from kdp_core.sim.flight_dataset import collect_flights
 from kdp_core.sim.tabletop_options import TabletopCollectOptions
@@ -41,56 +44,8 @@ from kdp_core.tasks.tabletop import TabletopName, TabletopTask
 from kdp_core.train_config import TrainConfig
 from kdp_core.trainer import Progress as Step
 from kdp_core.trainer import Trainer
+from kdp_core.training_display import Display
 from kdp_core.windows import keys
-
-LINE_EVERY_S = 10.0
-
-
-class Display:
-    """One progress bar per phase on the terminal, the same numbers to TensorBoard."""
-
-    def __init__(self, log_dir: Path) -> None:
-        self.console = Console()
-        self.log_dir = log_dir
-        self.writer: SummaryWriter | None = None
-
-    @contextmanager
-    def phase(self, name: str, total: int) -> Iterator[Callable[..., None]]:
-        """A bar (a line every few seconds where the output is no terminal).
-
-        Gives ``update(done, note, total=None)``.
-        """
-        columns = (
-            TextColumn("{task.description:<12}"),
-            BarColumn(30),
-            TextColumn("{task.fields[note]}"),
-            TimeRemainingColumn(),
-        )
-        shown = time.monotonic()
-        with Progress(*columns, console=self.console, disable=not self.console.is_terminal) as bar:
-            row = bar.add_task(name, total=total, note="")
-
-            def update(done: float, note: str = "", total: float | None = None) -> None:
-                nonlocal shown
-                bar.update(row, completed=done, note=note, total=total)
-                if not self.console.is_terminal and time.monotonic() - shown > LINE_EVERY_S:
-                    print(f"{name}: {note}", flush=True)
-                    shown = time.monotonic()
-
-            yield update
-
-    def scalars(self, step: int, **values: float) -> None:
-        """Numbers of one step for TensorBoard."""
-        if self.writer is None:  # not earlier, so that a run that fails on its input leaves nothing behind
-            self.writer = SummaryWriter(str(self.log_dir))
-        for name, value in values.items():
-            if np.isfinite(value):
-                self.writer.add_scalar(name, value, step)
-
-    def close(self) -> None:
-        """Write out what TensorBoard still holds back."""
-        if self.writer is not None:
-            self.writer.close()
 
 
 def run_training(config: RunConfig, plain: dict[str, Any]) -> Path:
@@ -132,16 +87,7 @@ def run_training(config: RunConfig, plain: dict[str, Any]) -> Path:
 
         model = trainer.run(show)
     model.requires_grad_(True)
-    pool = _pool(model, prepared, config, display) if labeller is not None and model.nfe > 1 else None
-    with display.phase("scorer", scorer_steps(config.train.scorer, config.train.network)) as update:
-
-        def show_scorer(step: int, steps: int, loss: float, rate: float) -> None:
-            update(step, f"{step}/{steps} loss {loss:.4f} {rate:.0f} steps/s")
-            display.scalars(step, scorer_loss=loss)
-
-        correlation = train_scorer(
-            model, prepared.batch, config.train.scorer, labeller, config.train.seed, show_scorer, pool
-        )
+    correlation = _scorer(model, prepared, labeller, config, display)
     display.close()
     provenance = {
         **_method(config.train),
@@ -170,12 +116,34 @@ def _method(train: TrainConfig) -> dict[str, Any]:
     """What an artifact tells of how its windows come about."""
     if train.method == "kdp":
         return {"method": "kdp", "field": train.field}
+    critics = {"q_learning": train.q_learning.weight} if train.q_learning.weight else {}
+    if train.method == "consistency":
+        return {"method": "consistency", "levels": list(train.consistency.sample_levels), **critics}
     return {
+        **critics,
         "method": "diffuser",
         "network": train.diffuser.network,
         "sampler": train.diffuser.sampler,
         "diffusion_steps": train.diffuser.diffusion_steps,
     }
+
+
+def _scorer(
+    model: KdpModel, prepared: Prepared, labeller: Labeller | None, config: RunConfig, display: Display
+) -> float:
+    """Train the scorer, unless critics have; returns its rank correlation."""
+    if config.train.q_learning.weight:
+        return value_correlation(model, prepared.batch, config.train.seed)
+    pool = _pool(model, prepared, config, display) if labeller is not None and model.nfe > 1 else None
+    with display.phase("scorer", scorer_steps(config.train.scorer, config.train.network)) as update:
+
+        def show(step: int, steps: int, loss: float, rate: float) -> None:
+            update(step, f"{step}/{steps} loss {loss:.4f} {rate:.0f} steps/s")
+            display.scalars(step, scorer_loss=loss)
+
+        return train_scorer(
+            model, prepared.batch, config.train.scorer, labeller, config.train.seed, show, pool
+        )
 
 
 def _pool(model: KdpModel, prepared: Prepared, config: RunConfig, display: Display) -> Pool:

@@ -208,6 +208,15 @@ def rank_correlation(a: Tensor, b: Tensor) -> float:
     return float(((centred[0] * centred[1]).sum(-1) / norm.clamp_min(1e-12)).mean())
 
 
+@torch.no_grad()
+def value_correlation(model: KdpModel, batch: WindowBatch, seed: int, count: int = 4096) -> float:
+    """Rank correlation between the scorer's value of data windows and the value they carry."""
+    rows = torch.randint(len(batch), (count,), generator=torch.Generator().manual_seed(seed))
+    coordinates = model.encode(_tensor(model, batch.windows[rows.numpy()]))[:, None]
+    predicted = model.scorer(coordinates, model.condition(*_condition(model, batch, rows)))
+    return rank_correlation(predicted, _tensor(model, batch.value[rows.numpy(), None]))
+
+
 def scorer_loss(
     model: KdpModel,
     batch: WindowBatch,

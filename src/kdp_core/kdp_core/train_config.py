@@ -7,7 +7,9 @@ from dataclasses import dataclass
 from dataclasses import field as setting
 from typing import Literal
 
+from kdp_core.baselines.consistency_config import ConsistencyConfig
 from kdp_core.baselines.diffuser_config import DiffuserConfig
+from kdp_core.baselines.q_learning_config import QLearningConfig
 from kdp_core.drift import KdpOptions
 from kdp_core.exceptions import ConfigError
 from kdp_core.generator import NetworkSize
@@ -21,8 +23,8 @@ FieldName = Literal["joint", "kdp", "energy", "mean"]
 class TrainConfig:
     """How a planner is trained (defaults: section 5 of the method notes)."""
 
-    method: Literal["kdp", "diffuser"] = "kdp"
-    """`kdp`: one-step planner by a drift field; `diffuser`: the many-step baseline on the same windows."""
+    method: Literal["kdp", "diffuser", "consistency"] = "kdp"
+    """`kdp`: one-step planner by a drift field; `diffuser`, `consistency`: baselines on the same windows."""
     field: FieldName = "joint"
     """Drift field (kdp)."""
     steps: int = 8000
@@ -35,6 +37,11 @@ class TrainConfig:
     """Data windows per condition, k."""
     temperatures: tuple[float, ...] = (0.05, 0.2, 0.5)
     """Softmax temperatures of the fields kdp and joint."""
+    final_temperatures: tuple[float, ...] = ()
+    """Of the field joint in the last `final_share` of its steps; none given: `temperatures` to the end. High
+    ones tell far modes of each other; later, without them, samples come to lie closer to the data."""
+    final_share: float = 0.9
+    """See there."""
     key_temperature: float = 0.5
     """tau_kappa: how fast a neighbour's weight falls with its key distance."""
     beta: float = 0.0
@@ -43,6 +50,10 @@ class TrainConfig:
     """Switches of the paper's field (Table IV)."""
     diffuser: DiffuserConfig = setting(default_factory=DiffuserConfig)
     """The baseline's settings (method diffuser; its batch is conditions x samples windows)."""
+    consistency: ConsistencyConfig = setting(default_factory=ConsistencyConfig)
+    """The baseline's settings (method consistency; its batch is conditions x samples windows)."""
+    q_learning: QLearningConfig = setting(default_factory=QLearningConfig)
+    """Critics beside a baseline's policy (methods diffuser and consistency, windows of one row)."""
     action_weight: float = 1.0
     """lambda_a, applied in the window before the decoder's coordinates are taken (1: equal to states)."""
     first_action_weight: float = 1.0
@@ -81,6 +92,12 @@ class TrainConfig:
             return 0
         return min(max(1, round(self.base_share * self.steps)), self.steps - 1)
 
+    def temperatures_at(self, step: int) -> tuple[float, ...]:
+        """Temperatures of the joint field in one of the ``steps``."""
+        drifting = self.steps - self.base_steps
+        late = step - self.base_steps >= (1.0 - self.final_share) * drifting
+        return self.final_temperatures if self.final_temperatures and late else self.temperatures
+
     def __post_init__(self) -> None:
         at_least(self, 1, "steps", "conditions", "samples", "checkpoint_every", prefix="train.")
         within(self, 1, 4096, "neighbours", prefix="train.")
@@ -97,11 +114,18 @@ class TrainConfig:
             raise ConfigError(f"train.base_share must be between 0 and 1, got {self.base_share}")
         if self.network.base_blocks and self.steps < 2:
             raise ConfigError(f"train.steps must be at least 2 with network.base_blocks, got {self.steps}")
-        if self.network.base_blocks and (self.method == "diffuser" or self.field == "kdp"):
+        if self.network.base_blocks and (self.method != "kdp" or self.field == "kdp"):
             raise ConfigError(
-                "train.network.base_blocks must be 0 for method 'diffuser' and field 'kdp', "
-                f"got {self.network.base_blocks}"
+                "train.network.base_blocks must be 0 for methods 'diffuser' and 'consistency' and field "
+                f"'kdp', got {self.network.base_blocks}"
             )
+        if self.q_learning.weight and (self.method == "kdp" or self.network.scorer_actions):
+            raise ConfigError(
+                "train.q_learning.weight must be 0 for method 'kdp' and with network.scorer_actions, "
+                f"got {self.q_learning.weight}"
+            )
+        if not 0.0 < self.final_share < 1.0:
+            raise ConfigError(f"train.final_share must be between 0 and 1, got {self.final_share}")
         if not 0.0 <= self.ema < 1.0:
             raise ConfigError(f"train.ema must be in [0, 1), got {self.ema}")
         for name, values in (
@@ -112,3 +136,8 @@ class TrainConfig:
                 raise ConfigError(
                     f"train.{name} must be one or more numbers greater than 0, got {list(values)}"
                 )
+        if not all(0.0 < value < math.inf for value in self.final_temperatures):
+            raise ConfigError(
+                "train.final_temperatures must be numbers greater than 0, or none, "
+                f"got {list(self.final_temperatures)}"
+            )

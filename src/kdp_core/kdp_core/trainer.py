@@ -8,7 +8,7 @@ from __future__ import annotations
 import copy
 import time
 from collections.abc import Callable
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -18,14 +18,16 @@ from torch import Tensor
 
 from kdp_core import checkpoint
 from kdp_core.base_step import base_loss, count_from_base
+from kdp_core.baselines.consistency import Consistency, ConsistencyModel
 from kdp_core.baselines.diffuser import DiffuserModel
-from kdp_core.baselines.diffuser_config import SAMPLING
+from kdp_core.baselines.q_learning import QLearning
 from kdp_core.drift import field_loss
 from kdp_core.drift_step import coordinate_weight, drift, move_average
 from kdp_core.exceptions import DataError
 from kdp_core.generator import Base
 from kdp_core.model import KdpModel
 from kdp_core.neighbourhood import Neighbourhood
+from kdp_core.run_identity import COMPARED, plain, settings_of_weights
 from kdp_core.schedule import learning_rate_scale
 from kdp_core.spec import Spec
 from kdp_core.train_config import TrainConfig
@@ -46,13 +48,6 @@ class Progress:
 
 
 Report = Callable[[Progress], None]
-COMPARED = {
-    "config": "another config",
-    "contract": "another contract",
-    "windows": "another number of windows",
-    "data_sha256": "other data (data_sha256 differs)",
-}
-"""What of a checkpoint's header must agree to go on, and how a difference is called."""
 
 
 class Trainer:
@@ -92,12 +87,18 @@ class Trainer:
             )
         self.neighbourhood = neighbourhood
         self.weight = self._coordinate_weight()
+        self.q_learning = (
+            QLearning(config.q_learning, self.model, batch) if config.q_learning.weight else None
+        )
         self._counted_from_base = False
         names = [name for name, _ in self.model.generator.named_parameters()]
         of_base = [name for name in names if name.startswith("base.")]
         self.optimisers = {"generator_optimiser": self._optimiser(set(names) - set(of_base))}
         if of_base:
             self.optimisers["base_optimiser"] = self._optimiser(set(of_base))
+        self.modules: dict[str, torch.nn.Module] = {"model": self.model, "average": self.average}
+        if self.q_learning is not None:
+            self.modules["critics"] = self.q_learning.critics
         self.step = 0
 
     def _optimiser(self, names: set[str]) -> torch.optim.AdamW:
@@ -139,20 +140,22 @@ class Trainer:
                 continue  # written before checkpoints said what data they are of
             if header.get(name) != mine[name]:
                 raise DataError(f"{self.path}: was written with {words}; choose another --out or delete it")
-        modules = {"model": self.model, "average": self.average}
         self.step = header["step"]
-        checkpoint.load_checkpoint(self.path, modules, self._saved_optimisers(), self.rng)
+        checkpoint.load_checkpoint(self.path, self.modules, self._saved_optimisers(), self.rng)
         return True
 
     def _saved_optimisers(self) -> dict[str, torch.optim.Optimizer]:
         """Those that have made a step and will make another; a new one has nothing to keep."""
         name, optimiser, _ = self._active()
         begins = self.step == self.config.base_steps > 0
-        return {} if begins else {name: optimiser}
+        saved: dict[str, torch.optim.Optimizer] = {} if begins else {name: optimiser}
+        if self.q_learning is not None:
+            saved["critic_optimiser"] = self.q_learning.optimiser
+        return saved
 
     def _header(self) -> dict[str, Any]:
         return {
-            "config": _plain(_settings_of_weights(self.config)),
+            "config": plain(settings_of_weights(self.config)),
             "contract": self.spec.contract_hash(),
             "windows": len(self.data),
             "data_sha256": self.data_hash,
@@ -161,8 +164,9 @@ class Trainer:
 
     def save(self) -> None:
         """Write the checkpoint atomically."""
-        modules = {"model": self.model, "average": self.average}
-        checkpoint.save_checkpoint(self.path, modules, self._saved_optimisers(), self.rng, self._header())
+        checkpoint.save_checkpoint(
+            self.path, self.modules, self._saved_optimisers(), self.rng, self._header()
+        )
 
     def run(self, report: Report | None = None, until: int | None = None) -> KdpModel:
         """Train the generator up to ``until`` (default: all) steps and return the averaged model."""
@@ -177,6 +181,8 @@ class Trainer:
                 rate = (self.step - shown) / max(now - since, 1e-9)
                 shown, since = self.step, now
                 report(Progress("generator", self.step, self.config.steps, loss, magnitude, spread, rate))
+        if self.q_learning is not None:
+            self.q_learning.teach(self.average.scorer)
         return self.average
 
     def _train_step(self) -> tuple[float, float, float]:
@@ -213,7 +219,9 @@ class Trainer:
             self.average.generator.spread.copy_(self.model.generator.spread)
         n = config.conditions * config.samples if config.field == "kdp" else config.conditions
         anchors = self.neighbourhood.draw(n, self.rng)[0]
-        return drift(self.model, config, self.condition, self.data, self.neighbourhood, anchors, self.rng)
+        return drift(
+            self.model, config, self.condition, self.data, self.neighbourhood, anchors, self.rng, self.step
+        )
 
     def _base_loss(self, base: Base | None) -> Tensor:
         """One batch of data windows for the regression base."""
@@ -225,44 +233,37 @@ class Trainer:
         return base_loss(base, self.condition, self.data, self.weight, rows, noise, self.rng)
 
     def _denoising_loss(self, model: DiffuserModel) -> Tensor:
-        """One batch of data windows, noised at random levels."""
+        """One batch of data windows, noised at random levels; with critics, what they think of the policy."""
         config = self.config
         n = config.conditions * config.samples
         rows = torch.randint(len(self.data), (n,), generator=self.rng)
         condition = self.condition[rows]
-        condition = condition + config.condition_noise * torch.randn(condition.shape, generator=self.rng)
-        return model.generator.loss(self.data[rows], condition, self.weight, self.rng)
+        told = condition + config.condition_noise * torch.randn(condition.shape, generator=self.rng)
+        if isinstance(model, ConsistencyModel):
+            average = self.average.generator
+            assert isinstance(average, Consistency)
+            loss = model.generator.consistency_loss(
+                average, self.data[rows], told, self.weight, self.step / config.steps, self.rng
+            )
+        else:
+            loss = model.generator.loss(self.data[rows], told, self.weight, self.rng)
+        if self.q_learning is None:
+            return loss
+        self.q_learning.learn(
+            self.average.generator, model.d_noise, self.data, self.condition, rows, self.rng
+        )
+        noise = torch.randn(n, 1, model.d_noise, generator=self.rng)
+        return loss + self.q_learning.policy_loss(model.generator(noise, condition), condition, self.rng)
 
 
 def make_model(spec: Spec, config: TrainConfig) -> KdpModel:
     """The untrained model of the configured method."""
     if config.method == "diffuser":
         return DiffuserModel(spec, config.network, config.components, config.diffuser)
+    if config.method == "consistency":
+        return ConsistencyModel(spec, config.network, config.components, config.consistency)
     return KdpModel(spec, config.network, config.components)
-
-
-def _settings_of_weights(config: TrainConfig) -> dict[str, Any]:
-    """What a checkpoint's weights depend on: a run with other values of these is another run."""
-    settings = {k: v for k, v in asdict(config).items() if k not in ("checkpoint_every", "scorer")}
-    if not config.network.base_blocks:  # as checkpoints were before there was a base
-        del settings["base_share"], settings["base_learning_rate"], settings["network"]["base_blocks"]
-    if config.first_action_weight == 1.0 or config.method == "diffuser":
-        del settings["first_action_weight"]
-    if not config.network.scorer_actions:
-        del settings["network"]["scorer_actions"]
-    if config.method == "kdp":  # as checkpoints were before there was another method
-        del settings["method"], settings["diffuser"]
-    else:
-        settings["diffuser"] = {k: v for k, v in settings["diffuser"].items() if k not in SAMPLING}
-    return settings
 
 
 def _tensor(array: np.ndarray) -> Tensor:
     return torch.from_numpy(np.ascontiguousarray(array, np.float32))
-
-
-def _plain(value: Any) -> Any:
-    """As JSON gives it back: tuples become lists."""
-    if isinstance(value, dict):
-        return {k: _plain(v) for k, v in value.items()}
-    return [_plain(v) for v in value] if isinstance(value, tuple | list) else value

@@ -129,6 +129,35 @@ def test_a_base_that_cannot_be_is_one_line(changes: dict, message: str) -> None:
         replace(TINY, network=replace(NETWORK, base_blocks=1), **changes)
 
 
+def test_final_temperatures_are_those_of_the_last_share_of_the_fields_steps() -> None:
+    config = replace(TINY, steps=20, final_temperatures=(0.1,), final_share=0.75)
+    found = [config.temperatures_at(step) for step in range(20)]
+    assert found == [TINY.temperatures] * 5 + [(0.1,)] * 15
+    with_base = replace(config, network=replace(NETWORK, base_blocks=1), base_share=0.6)  # 12 steps of it
+    assert [s for s in range(12, 20) if with_base.temperatures_at(s) == (0.1,)] == list(range(14, 20))
+    assert replace(TINY, final_share=0.1).temperatures_at(6) == TINY.temperatures
+    for wrong, message in (
+        ({"final_temperatures": (0.1, 0.0)}, "final_temperatures must be numbers greater than 0, or none"),
+        ({"final_share": 1.0}, "final_share must be between 0 and 1"),
+    ):
+        with pytest.raises(ConfigError, match=message):
+            replace(TINY, **wrong)
+
+
+def test_final_temperatures_change_the_weights_and_whose_checkpoint_it_is(
+    tmp_path: Path, fitted_spec: Spec, small_batch: WindowBatch
+) -> None:
+    config = replace(TINY, final_temperatures=(2.0,), final_share=0.5)
+    heads = []
+    for number, one in enumerate((TINY, config, replace(TINY, final_share=0.5))):
+        trainer = trainer_of(small_batch, fitted_spec, one, tmp_path / str(number))
+        trainer.run()
+        heads.append(trainer.model.generator.head.weight)
+    assert not torch.equal(heads[0], heads[1]) and torch.equal(heads[0], heads[2])
+    with pytest.raises(DataError, match="another config"):
+        trainer_of(small_batch, fitted_spec, config, tmp_path / "0").resume()
+
+
 def test_nothing_to_resume(tmp_path: Path, fitted_spec: Spec, small_batch: WindowBatch) -> None:
     assert not trainer_of(small_batch, fitted_spec, TINY, tmp_path).resume()
 

@@ -66,6 +66,9 @@ class Diffuser(nn.Module):
         self.d_noise = self.steps.draws * n
         self.n = n
         self.register_buffer("abar", torch.from_numpy(schedule.abar).float(), persistent=False)
+        self._make_buffers(n)
+
+    def _make_buffers(self, n: int) -> None:
         self.register_buffer("shift", torch.zeros(n))
         self.register_buffer("spread", torch.ones(n))
         self.register_buffer("low", torch.full((n,), -torch.inf))
@@ -181,7 +184,10 @@ class DiffuserModel(KdpModel):
         """Fit the decoder, the units of the diffusion and its range to (a sample of) the data windows."""
         super().fit(batch, components, sample, seed)
         index = np.random.default_rng(seed).permutation(len(batch))[:sample]
-        data = self.encode(torch.from_numpy(batch.windows[index]))
+        self._fit_units(self.encode(torch.from_numpy(batch.windows[index])))
+
+    def _fit_units(self, data: Tensor) -> None:
+        """Units of x and its range from the data's coordinates (N, C)."""
         spread = self.scorer.spread
         if self.config.network == "unet":  # the normaliser's units, as published
             self.generator.fit(data, -self.mean, torch.ones_like(spread))

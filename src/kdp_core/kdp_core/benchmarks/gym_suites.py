@@ -8,13 +8,18 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal, get_args
 
-from kdp_core.benchmarks.training_runs import METHODS, PlannerMethod
+from kdp_core.benchmarks.training_runs import METHODS, POLICY_METHODS, PlannerMethod, PolicyMethod
 from kdp_core.exceptions import DataError
 
 SuiteName = Literal["locomotion", "adroit", "chunking"]
 Baseline = Literal["d3rlpy_bc", "td3_bc", "iql", "cql", "dt"]
 """d3rlpy's methods, trained in an environment of their own."""
 BASELINES: tuple[Baseline, ...] = get_args(Baseline)
+GymMethod = PlannerMethod | PolicyMethod
+"""What is trained here."""
+GYM_METHODS: tuple[GymMethod, ...] = (*METHODS, *POLICY_METHODS)
+ONE_ROW: tuple[GymMethod, ...] = ("bc", *POLICY_METHODS)
+"""Methods whose windows have one row."""
 AVERAGE = "average"
 
 
@@ -39,14 +44,14 @@ class Case:
 class GymRow:
     """One line: a trained method with K candidates that executes L actions of a plan; or a reference."""
 
-    method: PlannerMethod | Baseline | Literal["data", "random"]
+    method: GymMethod | Baseline | Literal["data", "random"]
     candidates: int = 1
     chunk: int = 1
 
     @property
-    def planner(self) -> PlannerMethod | None:
+    def planner(self) -> GymMethod | None:
         """What must be trained."""
-        return next((m for m in METHODS if m == self.method), None)
+        return next((m for m in GYM_METHODS if m == self.method), None)
 
     @property
     def baseline(self) -> Baseline | None:
@@ -98,6 +103,9 @@ ROWS = (
     *(GymRow("energy", k) for k in (1, 64)),
     GymRow("mean"),
     *(GymRow("diffuser", k) for k in (1, 16, 64)),
+    *(GymRow("diffusion_ql", k) for k in (1, 64)),
+    *(GymRow("consistency_ac", k) for k in (1, 64)),
+    GymRow("consistency_bc"),
     GymRow("bc"),
     *(GymRow(method) for method in BASELINES),
     *REFERENCES,
@@ -124,8 +132,10 @@ SUITES: dict[SuiteName, Suite] = {
             ("dt", 1): {AVERAGE: 81.1},
             ("cql", 1): {AVERAGE: 80.1},
             ("iql", 1): {AVERAGE: 80.0},
+            ("diffusion_ql", 1): {AVERAGE: 91.1},
+            ("consistency_ac", 1): {AVERAGE: 88.0},
         },
-        {"Diffusion-QL": 91.1, "CAC": 88.0, "TT": 82.3},
+        {"TT": 82.3},
     ),
     "adroit": Suite(
         "adroit",

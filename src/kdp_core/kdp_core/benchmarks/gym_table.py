@@ -16,15 +16,17 @@ from kdp_core.benchmarks.gym_eval import GymEvaluationOptions, GymOutcome
 from kdp_core.benchmarks.gym_suites import (
     AVERAGE,
     BASELINES,
+    GYM_METHODS,
     SUITES,
     Baseline,
     Case,
+    GymMethod,
     GymRow,
     Suite,
     SuiteName,
 )
 from kdp_core.benchmarks.gym_training import GymTrainingOptions, data_outcomes, planner_path
-from kdp_core.benchmarks.training_runs import METHODS, PlannerMethod
+from kdp_core.benchmarks.training_runs import POLICY_METHODS
 from kdp_core.datasets import Episodes
 from kdp_core.exceptions import ConfigError, DataError
 from kdp_core.files import load_json, write_text
@@ -37,7 +39,7 @@ class GymTableOptions:
 
     cases: tuple[str, ...] = ()
     """Data sets by name; all if none are given."""
-    methods: tuple[PlannerMethod, ...] = METHODS
+    methods: tuple[GymMethod, ...] = GYM_METHODS
     """Methods that are trained."""
     episodes: int = 50
     """Episodes per line and data set."""
@@ -231,9 +233,12 @@ def markdown(suite: Suite, data: str, results: Sequence[Result]) -> str:
             f"{f'{np.median(times):.2g}' if times else '-'} |"
         )
     shown_methods = {row.method for row in rows}
-    absent = {m.upper(): suite.published[m, 1][AVERAGE] for m in BASELINES if (m, 1) in suite.published}
-    if only := {**suite.only_published, **absent}:
-        figures = ", ".join(f"{m} {score}" for m, score in only.items() if m.lower() not in shown_methods)
+    only: dict[str, float] = dict(suite.only_published)
+    for method in (*BASELINES, *POLICY_METHODS):
+        if (method, 1) in suite.published and method not in shown_methods:
+            only[method] = suite.published[method, 1][AVERAGE]
+    if only:
+        figures = ", ".join(f"{method} {score}" for method, score in only.items())
         lines += ["", f"Published only, average: {figures}."]
     return "\n".join(lines) + "\n"
 

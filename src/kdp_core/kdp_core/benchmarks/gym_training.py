@@ -13,9 +13,9 @@ import numpy as np
 from kdp_core.benchmarks import training_runs
 from kdp_core.benchmarks.d4rl_scores import normalised_score
 from kdp_core.benchmarks.gym_eval import GymOutcome
-from kdp_core.benchmarks.gym_suites import Case, own_data, policy_files
+from kdp_core.benchmarks.gym_suites import ONE_ROW, Case, GymMethod, own_data, policy_files
 from kdp_core.benchmarks.spread import ONE_AFTER_ANOTHER, Spread
-from kdp_core.benchmarks.training_runs import PlannerMethod, settings_of
+from kdp_core.benchmarks.training_runs import POLICY_METHODS, settings_of
 from kdp_core.datasets import Episodes, open_episodes
 from kdp_core.exceptions import DataError
 from kdp_core.files import load_json
@@ -151,10 +151,11 @@ def data_outcomes(case: Case, episodes: Episodes) -> list[GymOutcome]:
 
 
 def training_config(
-    case: Case, method: PlannerMethod, options: GymTrainingOptions, episodes: Episodes, folder: Path
+    case: Case, method: GymMethod, options: GymTrainingOptions, episodes: Episodes, folder: Path
 ) -> RunConfig:
     """The run that trains one planner below ``folder``; behaviour cloning has windows of one row."""
     from kdp_core.baselines.diffuser_config import DiffuserConfig  # here: torch, which no worker needs
+    from kdp_core.baselines.q_learning_config import QLearningConfig
     from kdp_core.generator import NetworkSize
     from kdp_core.run_config import RunConfig
     from kdp_core.scorer import ScorerConfig
@@ -177,6 +178,7 @@ def training_config(
         scorer=ScorerConfig(
             steps=options.scorer_steps, conditions=options.conditions, samples=options.samples
         ),
+        q_learning=QLearningConfig(discount=options.discount),
         seed=SEED,
     )
     diffuser = DiffuserConfig(
@@ -190,20 +192,22 @@ def training_config(
         data=str(episodes.path),
         out=planner_path(case, method, folder).parent,
         threads=options.threads,
-        horizon=1 if method == "bc" else options.horizon or case.horizon,
-        control=ControlOptions(options.discount, max(1, math.ceil(steps / options.windows))),
+        horizon=1 if method in ONE_ROW else options.horizon or case.horizon,
+        control=ControlOptions(
+            options.discount, max(1, math.ceil(steps / options.windows)), method in POLICY_METHODS
+        ),
         train=settings_of(method, train, diffuser),
     )
 
 
-def planner_path(case: Case, method: PlannerMethod, folder: Path) -> Path:
+def planner_path(case: Case, method: GymMethod, folder: Path) -> Path:
     """Where a planner is."""
     return folder / case.name / f"{method}{SEED}" / "artifact"
 
 
 def train_missing(
     case: Case,
-    methods: tuple[PlannerMethod, ...],
+    methods: tuple[GymMethod, ...],
     options: GymTrainingOptions,
     episodes: Episodes,
     folder: Path,

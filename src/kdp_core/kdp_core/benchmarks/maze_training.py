@@ -51,6 +51,10 @@ class MazeTrainingOptions:
     """Data windows per condition of the joint and energy fields."""
     temperatures: tuple[float, ...] = (0.05, 0.2, 0.5)
     """Softmax temperatures of the joint field."""
+    final_temperatures: tuple[float, ...] = ()
+    """Of the joint field in the last `final_share` of its steps; none given: the same."""
+    final_share: float = 0.9
+    """See there."""
     learning_rate: float = 2e-3
     """Peak learning rate of every method."""
     components: int = 96
@@ -92,6 +96,8 @@ def training_config(
         samples=options.samples,
         neighbours=options.neighbours,
         temperatures=options.temperatures,
+        final_temperatures=options.final_temperatures,
+        final_share=options.final_share,
         learning_rate=options.learning_rate,
         components=options.components,
         network=NetworkSize(width=options.width, base_blocks=options.base_blocks),

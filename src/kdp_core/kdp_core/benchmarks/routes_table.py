@@ -29,8 +29,14 @@ DATA = "data"
 """The line of fresh journeys, judged as if they were plans: what no method can beat but by chance."""
 
 
-TRAINING = MazeTrainingOptions(temperatures=TEMPERATURES, steps=4000, base_blocks=0)
-"""The same for every method; only the joint field has these temperatures. Without a regression base: around
+TRAINING = MazeTrainingOptions(
+    temperatures=TEMPERATURES,
+    final_temperatures=TEMPERATURES[:3],
+    steps=4000,
+    base_blocks=0,
+)
+"""The same for every method; only the joint field has these temperatures. The high ones are needed until
+samples have found all routes, a tenth of the steps; after that they blur. Without a regression base: around
 the mean of several routes, which lies in a wall, samples collapse (docs/method-notes.md)."""
 
 

@@ -20,6 +20,10 @@ if TYPE_CHECKING:  # they need torch, which no worker process of an evaluation d
 
 PlannerMethod = Literal["joint", "kdp", "energy", "mean", "diffuser", "bc"]
 METHODS: tuple[PlannerMethod, ...] = get_args(PlannerMethod)
+PolicyMethod = Literal["diffusion_ql", "consistency_ac", "consistency_bc"]
+"""Generative policies of one action: Diffusion-QL (arXiv 2208.06193), consistency actor-critic and behaviour
+cloning (arXiv 2309.16984)."""
+POLICY_METHODS: tuple[PolicyMethod, ...] = get_args(PolicyMethod)
 UNIMPORTANT = ("data", "out", "artifact", "threads", "collect", "demonstrations")
 """Fields of a run that say where things are, or change no weight."""
 
@@ -34,15 +38,22 @@ def pairs(methods: Sequence[PlannerMethod], seeds: int, other_seeds: int) -> lis
     return [(m, seed) for seed in range(seeds) for m in methods if seed < numbers[m]]
 
 
-def settings_of(method: PlannerMethod, train: TrainConfig, diffuser: DiffuserConfig) -> TrainConfig:
+def settings_of(
+    method: PlannerMethod | PolicyMethod, train: TrainConfig, diffuser: DiffuserConfig
+) -> TrainConfig:
     """``train`` for one method: equal gradient steps and windows per step for all.
 
-    Behaviour cloning is the mean field on windows of one row (the run's horizon must be 1). Only joint and
-    energy have the regression base that ``train`` may ask for; its steps are among theirs.
+    Behaviour cloning is the mean field on windows of one row (the run's horizon must be 1, as for the
+    ``POLICY_METHODS``). Only joint and energy have the regression base that ``train`` may ask for; its steps
+    are among theirs.
     """
+    if method == "diffusion_ql" or method == "consistency_ac" or method == "consistency_bc":
+        return policy_settings(method, train)
     from kdp_core.scorer import ScorerConfig
 
     batch = train.conditions * train.samples
+    if method != "joint":
+        train = replace(train, final_temperatures=())
     if method not in ("joint", "energy"):
         train = replace(train, network=replace(train.network, base_blocks=0))
     if method == "diffuser":
@@ -58,6 +69,30 @@ def settings_of(method: PlannerMethod, train: TrainConfig, diffuser: DiffuserCon
             network=network, scorer=ScorerConfig(steps=20),
         )  # fmt: skip
     return replace(train, field=method)
+
+
+def policy_settings(method: PolicyMethod, train: TrainConfig) -> TrainConfig:
+    """``train`` for a policy of one action; what ``train`` does not tell is as published.
+
+    Critics learn in the same steps, so there is no scorer to train afterwards; the policy of
+    ``consistency_bc`` is not ranked.
+    """
+    from kdp_core.baselines.consistency_config import ConsistencyConfig
+    from kdp_core.baselines.diffuser_config import DiffuserConfig
+    from kdp_core.scorer import ScorerConfig
+
+    diffusion = DiffuserConfig(network="mlp", diffusion_steps=5, predict="epsilon", first_action_weight=1.0)
+    return replace(
+        train,
+        method="diffuser" if method == "diffusion_ql" else "consistency",
+        diffuser=diffusion,
+        consistency=ConsistencyConfig(),
+        q_learning=replace(train.q_learning, weight=0.0 if method == "consistency_bc" else 1.0),
+        network=replace(train.network, base_blocks=0, scorer_actions=0),
+        components=0,
+        ema=0.995,
+        scorer=ScorerConfig(steps=20),
+    )
 
 
 def train_missing(

@@ -28,6 +28,9 @@ class ControlOptions:
     """Of the return to go, per row."""
     every: int = 1
     """Recorded rows between the beginnings of two windows."""
+    transitions: bool = False
+    """Whether each window's extras tell its first row's reward, 1 where the episode goes on after it (0 where
+    the task ended there), and the state that followed; for Q-learning (train.q_learning)."""
 
     def __post_init__(self) -> None:
         at_least(self, 1, "every", prefix="control.")
@@ -57,7 +60,25 @@ class ControlTask(GenericTask):
         ended = bool(episode.terminations[-1])
         values = return_to_go(episode.rewards, self._options.discount, ended)
         batch.value = values[: len(batch)].astype(np.float32)
+        if self._options.transitions:
+            batch = with_transitions(batch, episode)
         return batch.take(np.arange(first, len(batch), every))
+
+
+def with_transitions(batch: WindowBatch, episode: Episode) -> WindowBatch:
+    """The windows with (reward, goes on, next state) of their first rows as extras, (N, 2 + d_s).
+
+    A row at a time limit whose next state was not recorded is left out.
+    """
+    channels = episode.channels()
+    observations = channels["observations"] if "observations" in channels else channels["observation.state"]
+    known = min(len(batch), len(observations) - 1)
+    rows = np.arange(len(batch) if episode.terminations[-1] else known)
+    after = observations[np.minimum(rows + 1, len(observations) - 1)]
+    goes_on = ~episode.terminations[rows]
+    batch = batch.take(rows)
+    batch.extras = np.column_stack([episode.rewards[rows], goes_on, after]).astype(np.float32)
+    return batch
 
 
 def return_to_go(rewards: np.ndarray, discount: float, ended: bool) -> np.ndarray:

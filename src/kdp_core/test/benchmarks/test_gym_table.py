@@ -11,10 +11,10 @@ import pytest
 
 from kdp_core.benchmarks import gym_run, gym_table, gym_training, long_format
 from kdp_core.benchmarks.gym_eval import GymOutcome
-from kdp_core.benchmarks.gym_suites import SUITES, GymRow
+from kdp_core.benchmarks.gym_suites import GYM_METHODS, ONE_ROW, SUITES, GymRow
 from kdp_core.benchmarks.gym_table import QUICK, GymTableOptions, Result
 from kdp_core.benchmarks.gym_training import GymTrainingOptions, Source
-from kdp_core.benchmarks.training_runs import METHODS
+from kdp_core.benchmarks.training_runs import POLICY_METHODS
 from kdp_core.datasets import Episode, open_episodes
 from kdp_core.exceptions import ConfigError, DataError
 from kdp_core.planner import Planner
@@ -71,15 +71,20 @@ def test_methods_get_equal_steps_batches_and_windows(tmp_path: Path) -> None:
 
     options = GymTrainingOptions(windows=30_000)
     for case, horizon in ((CASES["hopper-medium"], 8), (CASES["halfcheetah-medium"], 4)):
-        for method in METHODS:
+        for method in GYM_METHODS:
             config = gym_training.training_config(case, method, options, Data(), tmp_path)  # type: ignore[arg-type]
             train = config.train
             assert (train.steps, train.conditions * train.samples) == (2000, 512)
+            assert config.horizon == (1 if method in ONE_ROW else horizon)
+            assert config.control.every == 4  # 100,000 rows for at most 30,000 windows
+            assert config.control.transitions == (method in POLICY_METHODS)
+            if method in POLICY_METHODS:  # critics rank
+                assert train.network.scorer_actions == 0
+                assert train.q_learning.weight == (0.0 if method == "consistency_bc" else 1.0)
+                continue
             assert train.network.scorer_actions == 1  # one scorer for all
             weight = train.diffuser if method == "diffuser" else train
             assert weight.first_action_weight == 10.0
-            assert config.horizon == (1 if method == "bc" else horizon)
-            assert config.control.every == 4  # 100,000 rows for at most 30,000 windows
 
 
 def test_whole_episodes_are_the_datas_row() -> None:

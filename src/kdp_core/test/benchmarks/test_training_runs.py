@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from kdp_core.baselines.diffuser_config import DiffuserConfig
-from kdp_core.benchmarks.training_runs import METHODS, settings_of, trained
+from kdp_core.benchmarks.training_runs import METHODS, POLICY_METHODS, settings_of, trained
 from kdp_core.exceptions import DataError
 from kdp_core.generator import NetworkSize
 from kdp_core.run_config import RunConfig
@@ -49,7 +49,7 @@ def test_where_things_are_does_not_matter_but_sizes_do(tmp_path: Path) -> None:
 
 def test_methods_have_equal_steps_and_windows_and_two_of_them_a_base() -> None:
     train = TrainConfig(steps=70, conditions=8, samples=4, network=NetworkSize(width=16, base_blocks=2))
-    for method in METHODS:
+    for method in (*METHODS, *POLICY_METHODS):
         settings = settings_of(method, train, DiffuserConfig())
         assert (settings.steps, settings.conditions * settings.samples) == (70, 32)
         assert settings.network.base_blocks == (2 if method in ("joint", "energy") else 0)

@@ -61,6 +61,23 @@ def test_every_nth_window_from_a_row_of_the_contents_choice() -> None:
     assert len(ControlTask(generic_spec("x", 3, 2, 4), ControlOptions(every=50)).windows(episode(6))) == 1
 
 
+@pytest.mark.parametrize(("ended", "last"), [(True, 1), (False, 1), (True, 0), (False, 0)])
+def test_transitions_tell_what_followed(ended: bool, last: int) -> None:
+    recorded = episode(20, ended, last)
+    task = ControlTask(generic_spec("x", 3, 2, 1), ControlOptions(every=3, transitions=True))
+    batch = task.windows(recorded)
+    rows = [int(np.flatnonzero((recorded.observations == state).all(axis=1))[0]) for state in batch.state]
+    known = 20 if ended or last else 19  # what followed on the last row of a stopped recording may be unknown
+    assert rows == list(range(rows[0], known, 3))
+    assert batch.extras.shape == (len(rows), 5) and batch.extras.dtype == np.float32
+    for row, extras in zip(rows, batch.extras, strict=True):
+        assert extras[0] == pytest.approx(recorded.rewards[row])
+        assert extras[1] == (0.0 if ended and row == 19 else 1.0)
+        if row < 19 or last:
+            assert (extras[2:] == recorded.observations[row + 1]).all()
+    assert task.windows(episode(20, ended, last)).value == pytest.approx(batch.value)
+
+
 def test_wrong_options_name_the_field(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match=r"control.discount must be in \[0, 1\), got 1.0"):
         ControlOptions(discount=1.0)
