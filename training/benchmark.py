@@ -216,6 +216,13 @@ class Locomotion(Gym):
 
 
 @dataclass
+class Antmaze(Gym):
+    """An ant that walks to goals in a maze, U and medium: collects by a script, trains and evaluates."""
+
+    name: ClassVar[SuiteName] = "antmaze"
+
+
+@dataclass
 class Adroit(Gym):
     """Pen, door, hammer and relocate with the Adroit hand: collects, trains and evaluates."""
 
@@ -238,6 +245,7 @@ Command = (
     | Annotated[Maze, tyro.conf.subcommand("maze")]
     | Annotated[Routes, tyro.conf.subcommand("routes")]
     | Annotated[Locomotion, tyro.conf.subcommand("locomotion")]
+    | Annotated[Antmaze, tyro.conf.subcommand("antmaze")]
     | Annotated[Adroit, tyro.conf.subcommand("adroit")]
     | Annotated[Chunking, tyro.conf.subcommand("chunking")]
 )

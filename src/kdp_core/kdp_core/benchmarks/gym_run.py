@@ -1,4 +1,4 @@
-"""One of the tables locomotion, adroit and chunking from data to figure; what is finished is kept."""
+"""A table in Gymnasium's environments from data to figure; what is finished is kept."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""What the tables locomotion, adroit and chunking are made of: environments, behaviour policies, lines."""
+"""What the tables locomotion, antmaze, adroit and chunking are made of: environments, policies, lines."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ from typing import Literal, get_args
 
 from kdp_core.benchmarks.training_runs import METHODS, POLICY_METHODS, PlannerMethod, PolicyMethod
 from kdp_core.exceptions import DataError
+from kdp_core.sim.gym_policies import SCRIPTED
 
-SuiteName = Literal["locomotion", "adroit", "chunking"]
+SuiteName = Literal["locomotion", "antmaze", "adroit", "chunking"]
 Baseline = Literal["d3rlpy_bc", "td3_bc", "iql", "cql", "dt"]
 """d3rlpy's methods, trained in an environment of their own."""
 BASELINES: tuple[Baseline, ...] = get_args(Baseline)
@@ -96,6 +97,10 @@ ADROIT = tuple(
     )
     for name, steps in (("pen", 100), ("door", 200), ("hammer", 200), ("relocate", 200))
 )
+ANTMAZE = tuple(
+    Case(f"antmaze-{size.lower()}", f"AntMaze_{size}-v4", ("ant-walker",), f"antmaze-{size.lower()}-diverse")
+    for size in ("UMaze", "Medium")
+)
 REFERENCES = (GymRow("random"), GymRow("data"))
 ROWS = (
     *(GymRow("joint", k) for k in (1, 16, 64)),
@@ -137,6 +142,19 @@ SUITES: dict[SuiteName, Suite] = {
         },
         {"TT": 82.3},
     ),
+    "antmaze": Suite(
+        "antmaze",
+        ANTMAZE,
+        ROWS,
+        "score",
+        {
+            ("kdp", 1): {"antmaze-umaze": 81.3, "antmaze-medium": 67.6},
+            ("diffuser", 1): {"antmaze-umaze": 76.0, "antmaze-medium": 31.9},
+            ("cql", 1): {"antmaze-umaze": 84.0, "antmaze-medium": 53.7},
+            ("iql", 1): {"antmaze-umaze": 62.2, "antmaze-medium": 70.0},
+        },
+        {},
+    ),
     "adroit": Suite(
         "adroit",
         ADROIT,
@@ -164,7 +182,9 @@ SUITES: dict[SuiteName, Suite] = {
 
 
 def policy_files(case: Case, folder: Path | None) -> tuple[Path, ...]:
-    """The case's policy files in a folder. Raises DataError if the folder is not given or lacks one."""
+    """The case's policy files in a folder, or scripts by name. Raises DataError if the folder lacks one."""
+    if all(name in SCRIPTED for name in case.policies):
+        return tuple(Path(name) for name in case.policies)
     wanted = ", ".join(case.policies)
     if folder is None:
         raise DataError(f"policies: not given; expected a folder with {wanted} (or --data with a data set)")

@@ -1,4 +1,4 @@
-"""The tables locomotion, adroit and chunking, beside the published figures."""
+"""The tables locomotion, antmaze, adroit and chunking, beside the published figures."""
 
 from __future__ import annotations
 
@@ -78,6 +78,7 @@ QUICK: dict[SuiteName, GymTableOptions] = {
     "locomotion": GymTableOptions(
         ("hopper-medium",), episodes=4, most_candidates=16, training=QUICK_TRAINING
     ),
+    "antmaze": GymTableOptions(("antmaze-umaze",), episodes=4, most_candidates=16, training=QUICK_TRAINING),
     "adroit": GymTableOptions(("pen",), episodes=6, training=QUICK_TRAINING),
     "chunking": GymTableOptions(("pen",), episodes=6, training=QUICK_TRAINING),
 }

@@ -1,4 +1,4 @@
-"""Data and planners of the tables locomotion, adroit and chunking: equal data, steps and batch for all."""
+"""Data and planners of the tables in Gymnasium's environments: equal data, steps and batch for all."""
 
 from __future__ import annotations
 

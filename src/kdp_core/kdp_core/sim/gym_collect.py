@@ -57,7 +57,7 @@ def collect_rollouts(
         DataError: a policy file is wrong, or ``out`` holds something else and ``overwrite`` is false.
     """
     if not policies:
-        raise ConfigError("policy: expected at least one policy file (.npz) or artifact")
+        raise ConfigError("policy: expected at least one policy file (.npz), artifact or ant-walker")
     loaded = [load_policy(path) for path in policies]
     names = [{"name": policy_name(path), "sha256": policy_hash(path)} for path in policies]
     made = {**asdict(options), "policies": names}
@@ -103,6 +103,7 @@ def run_policy(env: gymnasium.Env[Any, Any], policy: Policy, seed: int) -> Episo
     """One whole episode, T steps and T + 1 observations."""
     rng = np.random.default_rng(seed)
     observation, _ = env.reset(seed=seed)
+    policy.begin(env)
     observations, actions, rewards = [observation], [], []
     terminated = truncated = False
     while not (terminated or truncated):

@@ -1,4 +1,4 @@
-"""Gymnasium's locomotion and Adroit environments by id, with D4RL's episode lengths."""
+"""Gymnasium's locomotion, Adroit and AntMaze environments by id, with D4RL's episode lengths."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def make_env(env_id: str) -> gymnasium.Env[Any, Any]:
         raise ConfigError(f"env: '{env_id}' needs gymnasium; run `make setup-train`") from None
     with warnings.catch_warnings():  # that -v4 has a successor: D4RL's tasks are nearer to -v4
         warnings.simplefilter("ignore", DeprecationWarning)
-        if env_id.startswith("Adroit"):
+        if env_id.startswith(("Adroit", "AntMaze")):
             try:
                 gym.register_envs(importlib.import_module("gymnasium_robotics"))
             except ImportError:
@@ -42,8 +42,14 @@ def make_env(env_id: str) -> gymnasium.Env[Any, Any]:
                     f"env: '{env_id}' needs gymnasium-robotics; run `make setup-train`"
                 ) from None
         try:
-            steps = EPISODE_STEPS.get(env_id)
-            env = gym.make(env_id, **({} if steps is None else {"max_episode_steps": steps}))
+            more: dict[str, Any] = {}
+            if env_id in EPISODE_STEPS:
+                more["max_episode_steps"] = EPISODE_STEPS[env_id]
+            if env_id.startswith("AntMaze"):  # as in D4RL an episode ends at its goal
+                more["continuing_task"] = False
+            env = gym.make(env_id, **more)
+            if env_id.startswith("AntMaze"):  # position, goal and the rest as one array
+                env = gym.wrappers.FlattenObservation(env)
         except gym.error.Error as cause:
             raise ConfigError(f"env: {' '.join(str(cause).split())[:200]}") from None
         except ImportError as cause:

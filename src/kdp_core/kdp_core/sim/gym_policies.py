@@ -1,15 +1,20 @@
-"""Behaviour policies to roll out: a policy file, or a trained planner whose first planned action is taken."""
+"""Behaviour policies to roll out: a policy file, a planner's first planned action, or a script."""
 
 from __future__ import annotations
 
+import hashlib
 from pathlib import Path
-from typing import Protocol
+from typing import TYPE_CHECKING, Any, Protocol
 
 import numpy as np
 
 from kdp_core.files import sha256_directory, sha256_file
 from kdp_core.planner import Planner, select
+from kdp_core.sim.ant_walker import AntWalker
 from kdp_core.sim.npz_policy import NpzPolicy
+
+if TYPE_CHECKING:
+    import gymnasium
 
 
 class Policy(Protocol):
@@ -17,6 +22,10 @@ class Policy(Protocol):
 
     d_observation: int
     d_action: int
+
+    def begin(self, env: gymnasium.Env[Any, Any]) -> None:
+        """An episode begins in ``env``, which is reset."""
+        ...
 
     def action(self, observation: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
         """Observation (d_o,) to action (d_a,)."""
@@ -31,6 +40,9 @@ class PlannerPolicy:
         self.d_observation = planner.spec.d_state + planner.spec.d_context + planner.spec.d_goal
         self.d_action = planner.spec.d_action
 
+    def begin(self, env: gymnasium.Env[Any, Any]) -> None:
+        """Nothing is remembered from one step to the next."""
+
     def action(self, observation: np.ndarray, rng: np.random.Generator | None = None) -> np.ndarray:
         """Observation (d_o,) to action (d_a,) in [-1, 1]; without a generator that of no noise."""
         size = (1, self._planner.d_noise)
@@ -41,8 +53,17 @@ class PlannerPolicy:
         return np.clip(plan.window[0, self.d_observation :], -1.0, 1.0)
 
 
+SCRIPTED: dict[str, type[AntWalker]] = {"ant-walker": AntWalker}
+"""Policies that are no files, by name."""
+
+
 def load_policy(path: Path) -> Policy:
-    """A policy file (.npz), or the folder of a planner's artifact. Raises DataError or ArtifactError."""
+    """A policy file (.npz), the folder of a planner's artifact, or one of ``SCRIPTED`` by name.
+
+    Raises DataError or ArtifactError.
+    """
+    if str(path) in SCRIPTED:
+        return SCRIPTED[str(path)]()
     return PlannerPolicy(Planner.load(path)) if path.is_dir() else NpzPolicy.load(path)
 
 
@@ -52,5 +73,7 @@ def policy_name(path: Path) -> str:
 
 
 def policy_hash(path: Path) -> str:
-    """SHA-256 of a policy's file or folder."""
+    """SHA-256 of a policy's file or folder, or of what a script's version is called."""
+    if str(path) in SCRIPTED:
+        return hashlib.sha256(f"{path} {SCRIPTED[str(path)].version}".encode()).hexdigest()
     return sha256_directory(path) if path.is_dir() else sha256_file(path)

@@ -60,6 +60,9 @@ class NpzPolicy:
             raise DataError(f"{path}: not a policy file (.npz without pickled objects): {reason}") from None
         return cls(arrays, str(path))
 
+    def begin(self, env: object) -> None:
+        """Nothing is remembered from one step to the next."""
+
     def action(self, observation: np.ndarray, rng: np.random.Generator | None = None) -> Array:
         """Observation (d_o,) to action (d_a,) in [-1, 1]."""
         h = np.asarray(observation, np.float64)

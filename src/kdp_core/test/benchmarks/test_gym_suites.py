@@ -16,7 +16,7 @@ def test_names_of_a_suite_belong_together(name: str) -> None:
     suite = SUITES[name]
     for case in suite.cases:
         assert reference(case.env) == reference(case.d4rl) == reference(case.name)
-        robot = case.name.split("-")[0]
+        robot = case.name.split("-")[0].removesuffix("maze")
         assert all(robot in policy for policy in case.policies)
         assert len(case.policies) == (2 if case.name.endswith("medium-expert") else 1)
     columns = {case.name for case in suite.cases} | {AVERAGE}
@@ -32,6 +32,7 @@ def test_policy_files_that_are_missing_are_named(tmp_path: Path) -> None:
     (tmp_path / "sac-hopper.npz").touch()
     with pytest.raises(DataError, match=r"trpo-hopper.npz is missing"):
         policy_files(HOPPER, tmp_path)
+    assert policy_files(SUITES["antmaze"].cases[0], None) == (Path("ant-walker"),)  # a script, not a file
     (tmp_path / "trpo-hopper.npz").touch()
     assert [path.name for path in policy_files(HOPPER, tmp_path)] == ["sac-hopper.npz", "trpo-hopper.npz"]
 
