@@ -22,6 +22,8 @@ from kdp_core.spec import Spec
 
 SIGMA_DATA = 0.5
 """Standard deviation of the data in the units of x, as published."""
+LOSS_SCALE = 100.0
+"""Over the difference of two levels: the weight of what is denoised from them, as in the published code."""
 
 
 def karras_levels(count: int, config: ConsistencyConfig) -> np.ndarray:
@@ -93,6 +95,8 @@ class Consistency(Diffuser):
     ) -> Tensor:
         """Weighted squared difference of the denoised x at neighbouring noise levels, a scalar.
 
+        Without the weight a critic drowns it, as neighbouring levels come to differ little.
+
         Args:
             target: whose result at the smaller level is taken as given; the averaged weights.
             coordinates: (N, C) of data windows.
@@ -108,7 +112,8 @@ class Consistency(Diffuser):
         with torch.no_grad():
             wanted = target.denoised(start, noise, levels[index], condition)
         found = self.denoised(start, noise, levels[index + 1], condition)
-        return (weight * (found - wanted).square()).mean()
+        apart = (levels[index + 1] - levels[index])[:, None, None]
+        return (LOSS_SCALE / apart * weight * (found - wanted).square()).mean()
 
     def denoised(self, start: Tensor, noise: Tensor, sigma: Tensor, condition: Tensor) -> Tensor:
         """f(x + sigma noise, sigma): x and noise (N, G, C), sigma (N,), condition (N, d) -> (N, G, C)."""
