@@ -122,6 +122,11 @@ def d3rlpy_arguments(
     return shlex.join(map(str, words))
 
 
+def _style(method: str, chunk: int) -> str:
+    """Line style of a published figure."""
+    return STYLES[method] if chunk == 1 else ":"
+
+
 def save_figure(suite: Suite, document: long_format.Document, path: Path) -> Path:
     """Write the figure as PNG, one panel per case of the document."""
     scale = 100.0 if suite.metric == "success" else 1.0
@@ -140,9 +145,13 @@ def save_figure(suite: Suite, document: long_format.Document, path: Path) -> Pat
             if row["task"] == case
         ]
         lines = [
-            Line(f"{method}, published" + (f", L = {chunk}" if chunks else ""), figures[case], STYLES[method])
+            Line(
+                f"{method}, published" + (f", L = {chunk}" if chunks else ""),
+                figures[case],
+                _style(method, chunk),
+            )
             for (method, chunk), figures in suite.published.items()
-            if case in figures
+            if case in figures and method in STYLES
         ]
         panels.append(Panel(case, bars, lines))
     return save_panels(panels, "success, %" if suite.metric == "success" else "D4RL's score", path)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -233,15 +233,21 @@ def markdown(suite: Suite, data: str, results: Sequence[Result]) -> str:
             f"| {row.method} | {row.candidates} | {row.chunk} | {nfe} |{shown} "
             f"{f'{np.median(times):.2g}' if times else '-'} |"
         )
-    shown_methods = {row.method for row in rows}
-    only: dict[str, float] = dict(suite.only_published)
+    return "\n".join([*lines, *_published_only(suite, {row.method for row in rows})]) + "\n"
+
+
+def _published_only(suite: Suite, shown: Collection[str]) -> list[str]:
+    """A line with the published figures of methods that are not among the ``shown`` ones, if any."""
+    columns = [AVERAGE] if suite.only_published else [case.name for case in suite.cases]
+    figures = {method: f"{score}" for method, score in suite.only_published.items()}
     for method in (*BASELINES, *POLICY_METHODS):
-        if (method, 1) in suite.published and method not in shown_methods:
-            only[method] = suite.published[method, 1][AVERAGE]
-    if only:
-        figures = ", ".join(f"{method} {score}" for method, score in only.items())
-        lines += ["", f"Published only, average: {figures}."]
-    return "\n".join(lines) + "\n"
+        published = suite.published.get((method, 1), {})
+        if method not in shown and set(columns) <= set(published):
+            figures[method] = " / ".join(f"{published[column]}" for column in columns)
+    if not figures:
+        return []
+    told = ", ".join(f"{method} {score}" for method, score in figures.items())
+    return ["", f"Published only, {' / '.join(columns)}: {told}."]
 
 
 def _cell(mine: dict[str, Result], cases: Sequence[str], metric: str) -> str:

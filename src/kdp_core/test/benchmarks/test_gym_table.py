@@ -160,3 +160,28 @@ def test_from_policy_file_to_picture(tmp_path: Path, write_policy: Callable[...,
         run(Source(tmp_path), replace(TINY, training=replace(TINY.training, steps=5)))
     with pytest.raises(DataError, match="exists already"):
         run(Source(tmp_path), replace(TINY, training=replace(TINY.training, data_steps=600)))
+
+
+def test_policies_of_one_action_from_a_script_to_a_table(tmp_path: Path) -> None:
+    """An ant's episodes by script, policies with critics; rewards come at goals alone."""
+    pytest.importorskip("gymnasium_robotics", reason="gymnasium-robotics is not installed")
+
+    @contextmanager
+    def bar() -> Iterator[Callable[[str, int, int, int], None]]:
+        yield lambda *_: None
+
+    options = replace(TINY, cases=("antmaze-umaze",), methods=POLICY_METHODS, episodes=1)
+    run = ("antmaze", "antmaze-tiny", Source(), tmp_path / "train", tmp_path / "bench", options, 1)
+    text = gym_run.run_suite(*run, lambda line: None, bar).read_text()
+    assert "stochastic rollouts of ant-walker in AntMaze_UMaze-v4" in text
+    rows = long_format.read(tmp_path / "bench" / "antmaze-tiny.json")["rows"]
+    lines = {(r["method"], r["candidates"]): r for r in rows if r["metric"] == "success"}
+    wanted = {"diffusion_ql": (5, (1,)), "consistency_ac": (2, (1,)), "consistency_bc": (2, (1,))}
+    for method, (nfe, candidates) in wanted.items():
+        assert all(lines[method, k]["nfe"] == nfe for k in candidates)
+        planner = Planner.load(
+            tmp_path / "train" / "antmaze-tiny" / "antmaze-umaze" / f"{method}0" / "artifact"
+        )
+        assert (planner.spec.horizon, planner.spec.d_state, planner.nfe) == (1, 31, nfe)
+    card = planner.artifact.path / "MODEL_CARD.md"
+    assert "Consistency policy (2 network evaluations per plan)" in card.read_text()
