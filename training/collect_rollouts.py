@@ -27,7 +27,8 @@ class Arguments(RolloutOptions):
     """Command line of collect_rollouts.py."""
 
     policy: tyro.conf.UseAppendAction[tuple[Path, ...]] = ()
-    """Policy file (docs/locomotion-benchmark.md says what is in it) or a planner's artifact; repeatable."""
+    """Policy file (docs/locomotion-benchmark.md says what is in it), a planner's artifact, or ant-walker;
+    repeatable."""
     out: Path | None = None
     """Folder of the data set; default: out/data/ENV-rollouts-v0."""
     overwrite: bool = False

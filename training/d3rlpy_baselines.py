@@ -1,5 +1,5 @@
 #!/usr/bin/env python3
-"""d3rlpy's baselines (MIT) for the tables locomotion, antmaze and adroit: BC, TD3+BC, IQL, CQL, DT.
+"""d3rlpy's baselines (MIT) for the tables locomotion and adroit: BC, TD3+BC, IQL, CQL, DT.
 
     make d3rlpy ARGS="locomotion --cases hopper-medium --methods td3_bc iql"
 
@@ -39,7 +39,7 @@ from kdp_core.sim.gym_env import make_env
 class Arguments:
     """Command line; what is not given is as in the table."""
 
-    table: tyro.conf.Positional[Literal["locomotion", "antmaze", "adroit"]]
+    table: tyro.conf.Positional[Literal["locomotion", "adroit"]]
     """Table that the results are for."""
     cases: tuple[str, ...] = ()
     """Data sets by name; all of the table's if none are given."""

@@ -12,7 +12,7 @@ import torch
 from safetensors.torch import save as save_tensors
 
 from kdp_core.artifact import diverged, write_artifact
-from kdp_core.baselines.diffuser import DiffuserModel
+from kdp_core.baselines.sampler import SampledModel
 from kdp_core.baselines.sampler_graph import export_sampler
 from kdp_core.exceptions import ArtifactError
 from kdp_core.generator import folded
@@ -29,7 +29,7 @@ def export_onnx(model: KdpModel) -> bytes:
     State (1, d_s), context (1, d_c + d_goal), noise (K, d_z) -> windows (K, H, D), scores (K,).
     """
     model = folded(model)
-    if isinstance(model, DiffuserModel):
+    if isinstance(model, SampledModel):
         graph = export_sampler(model)
     else:
         inputs = dict(zip(("state", "context", "noise"), _example(model, 8), strict=True))

@@ -52,6 +52,19 @@ class RunConfig:
 
     def __post_init__(self) -> None:
         at_least(self, 1, "threads", "horizon")
+        q_learning = self.train.q_learning
+        if q_learning.weight:
+            wanted = (
+                ("task", self.task, "control"),
+                ("horizon", self.horizon, 1),
+                ("control.transitions", self.control.transitions, True),
+                ("train.q_learning.discount", q_learning.discount, self.control.discount),
+            )
+            for name, found, right in wanted:
+                if found != right:
+                    raise ConfigError(f"{name} must be {right} with train.q_learning.weight, got {found}")
+            if self.train.method == "diffuser" and self.train.diffuser.network == "unet":
+                raise ConfigError("train.diffuser.network must be mlp with train.q_learning.weight, got unet")
 
 
 def load_run_config(path: Path) -> RunConfig:

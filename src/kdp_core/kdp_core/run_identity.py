@@ -36,7 +36,9 @@ def settings_of_weights(config: TrainConfig) -> dict[str, Any]:
     for method, unimportant in sampling.items():
         of_method = settings.pop(method)
         if method == config.method:
-            settings[method] = {k: v for k, v in of_method.items() if k not in unimportant}
+            # Critics learn from samples, so how they are drawn matters then.
+            kept = of_method if config.q_learning.weight else set(of_method) - set(unimportant)
+            settings[method] = {k: v for k, v in of_method.items() if k in kept}
     return settings
 
 

@@ -49,7 +49,7 @@ class ScorerConfig:
     value, and flattens it where an action hardly varies under a state (``network.scorer_actions``)."""
     pool: int = 2048
     """Conditions whose windows are generated once and used again, where a window takes several network
-    evaluations (method diffuser); one-step planners generate new ones in every step."""
+    evaluations (methods diffuser and consistency); one-step planners generate new ones in every step."""
 
     def __post_init__(self) -> None:
         at_least(self, 1, "steps", "conditions", "samples", "pool", prefix="train.scorer.")

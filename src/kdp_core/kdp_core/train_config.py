@@ -41,7 +41,7 @@ class TrainConfig:
     """Of the field joint in the last `final_share` of its steps; none given: `temperatures` to the end. High
     ones tell far modes of each other; later, without them, samples come to lie closer to the data."""
     final_share: float = 0.9
-    """See there."""
+    """Share of the steps that have `final_temperatures`."""
     key_temperature: float = 0.5
     """tau_kappa: how fast a neighbour's weight falls with its key distance."""
     beta: float = 0.0

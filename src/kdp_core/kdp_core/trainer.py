@@ -1,6 +1,6 @@
 """Algorithm 1: draw conditions, generate windows, drift them, regress onto the drifted windows.
 
-The baseline Diffuser trains in the same loop with its own loss.
+The baselines Diffuser and consistency model train in the same loop with their own losses.
 """
 
 from __future__ import annotations
@@ -21,6 +21,7 @@ from kdp_core.base_step import base_loss, count_from_base
 from kdp_core.baselines.consistency import Consistency, ConsistencyModel
 from kdp_core.baselines.diffuser import DiffuserModel
 from kdp_core.baselines.q_learning import QLearning
+from kdp_core.baselines.sampler import SampledModel
 from kdp_core.drift import field_loss
 from kdp_core.drift_step import coordinate_weight, drift, move_average
 from kdp_core.exceptions import DataError
@@ -122,7 +123,7 @@ class Trainer:
         """Weights of the loss in coordinates, the first action's own among them."""
         row = torch.ones(self.spec.d_window)
         row[self.spec.d_state :] = self.config.action_weight
-        if isinstance(self.model, DiffuserModel):
+        if isinstance(self.model, SampledModel):
             return self.model.loss_weight(row)
         return coordinate_weight(self.model, self.config.action_weight, self.config.first_action_weight)
 
@@ -191,7 +192,7 @@ class Trainer:
         for group in optimiser.param_groups:
             group["lr"] = rate
         magnitude = spread = float("nan")
-        if isinstance(self.model, DiffuserModel):
+        if isinstance(self.model, SampledModel):
             loss = self._denoising_loss(self.model)
         elif self.step < config.base_steps:
             loss = self._base_loss(self.model.generator.base)
@@ -232,7 +233,7 @@ class Trainer:
         noise = self.config.condition_noise
         return base_loss(base, self.condition, self.data, self.weight, rows, noise, self.rng)
 
-    def _denoising_loss(self, model: DiffuserModel) -> Tensor:
+    def _denoising_loss(self, model: SampledModel) -> Tensor:
         """One batch of data windows, noised at random levels; with critics, what they think of the policy."""
         config = self.config
         n = config.conditions * config.samples
@@ -242,10 +243,11 @@ class Trainer:
         if isinstance(model, ConsistencyModel):
             average = self.average.generator
             assert isinstance(average, Consistency)
-            loss = model.generator.consistency_loss(
+            loss = model.generator.loss(
                 average, self.data[rows], told, self.weight, self.step / config.steps, self.rng
             )
         else:
+            assert isinstance(model, DiffuserModel)
             loss = model.generator.loss(self.data[rows], told, self.weight, self.rng)
         if self.q_learning is None:
             return loss

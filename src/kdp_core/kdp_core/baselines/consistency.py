@@ -1,7 +1,8 @@
 """Consistency models (Song et al. 2023, arXiv 2303.01469) as policies (Ding & Jin 2023, arXiv 2309.16984).
 
-They stand where ``Diffuser`` stands and share its network, sampler and graph: a few noise levels, each with
-one evaluation that goes all the way to a clean sample. Trained without a teacher (consistency training).
+They share Diffuser's network, sampler and graph: a few noise levels, each with one evaluation that goes all
+the way to a clean sample. Trained without a teacher (consistency training). Input scaling and noise levels
+are those of consistency models; the policies' own code has neither.
 """
 
 from __future__ import annotations
@@ -10,14 +11,13 @@ import math
 
 import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from kdp_core.baselines.consistency_config import ConsistencyConfig
 from kdp_core.baselines.denoising_mlp import DenoisingMlp
-from kdp_core.baselines.diffuser import Denoiser, Diffuser, DiffuserModel
 from kdp_core.baselines.noise_schedule import SamplerSteps
+from kdp_core.baselines.sampler import Denoiser, ManyStepSampler, SampledModel
 from kdp_core.generator import NetworkSize
-from kdp_core.model import KdpModel
 from kdp_core.spec import Spec
 
 SIGMA_DATA = 0.5
@@ -48,7 +48,7 @@ def scalings(sigma: Tensor, sigma_min: float) -> tuple[Tensor, Tensor, Tensor]:
 
 
 def told_level(sigma: Tensor) -> Tensor:
-    """What the network is told of a noise level: 250 ln(sigma), as in the published code."""
+    """What the network is told of a noise level: 250 ln(sigma), as in OpenAI's consistency models."""
     return 250.0 * sigma.log()
 
 
@@ -71,20 +71,14 @@ def consistency_steps(config: ConsistencyConfig) -> SamplerSteps:
     )
 
 
-class Consistency(Diffuser):
-    """Training loss and sampler of a consistency model on x = (coordinates - shift) / spread."""
-
-    config: ConsistencyConfig  # type: ignore[assignment]
+class Consistency(ManyStepSampler):
+    """Training loss and sampler of a consistency model."""
 
     def __init__(self, network: Denoiser, n: int, config: ConsistencyConfig) -> None:
-        nn.Module.__init__(self)
-        self.network, self.config, self.n = network, config, n
-        self._make_buffers(n)
-        self.steps = consistency_steps(config)
-        self.nfe = config.nfe
-        self.d_noise = self.steps.draws * n
+        super().__init__(network, n, consistency_steps(config), config)
+        self.config = config
 
-    def consistency_loss(
+    def loss(
         self,
         target: Consistency,
         coordinates: Tensor,
@@ -124,27 +118,26 @@ class Consistency(Diffuser):
         encoded = self.network.encode(condition).unsqueeze(1)
         return c_skip * noisy + c_out * self.network(c_in * noisy, told, encoded)
 
-    def predict_start(self, x: Tensor, time: Tensor, encoded: Tensor, signal: float, noise: float) -> Tensor:
+    def clean(self, x: Tensor, time: Tensor, encoded: Tensor, signal: float, noise: float) -> Tensor:
         """Clean x (…, G, C) from u = c_in x and the embedded level; factors as in ``consistency_steps``."""
-        predicted: Tensor = signal * x + noise * self.network(x, time, encoded)
-        if self.config.clip_denoised:
-            predicted = torch.clamp(predicted, self.low, self.high)
-        return predicted
+        return signal * x + noise * self.network(x, time, encoded)
 
 
-class ConsistencyModel(DiffuserModel):
+class ConsistencyModel(SampledModel):
     """A planner whose windows come from ``Consistency``."""
 
     generator: Consistency
 
     def __init__(self, spec: Spec, size: NetworkSize, components: int, config: ConsistencyConfig) -> None:
-        KdpModel.__init__(self, spec, size, components)
+        super().__init__(spec, size, components)
+        self.config = config
         network = DenoisingMlp(len(self.condition_mean), self.d_coordinates, size)
         self.generator = Consistency(network, self.d_coordinates, config)
 
-    def _fit_units(self, data: Tensor) -> None:
+    def units(self) -> tuple[Tensor, Tensor]:
+        """Those in which each component has the published spread."""
         spread = self.scorer.spread
-        self.generator.fit(data, torch.zeros_like(spread), spread / SIGMA_DATA)
+        return torch.zeros_like(spread), spread / SIGMA_DATA
 
     def loss_weight(self, weight: Tensor) -> Tensor:
         """Weights (C,) of the coordinates from those of a row, ``weight`` (D,)."""

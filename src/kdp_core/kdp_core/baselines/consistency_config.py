@@ -10,7 +10,7 @@ from kdp_core.ranges import at_least, positive
 
 PREFIX = "train.consistency."
 SAMPLING = ("sample_levels", "temperature", "clip_denoised")
-"""Fields that the trained weights do not depend on."""
+"""Fields that the trained weights do not depend on, unless critics learn from samples."""
 
 
 @dataclass(frozen=True)
@@ -28,8 +28,8 @@ class ConsistencyConfig:
     rho: float = 7.0
     """How much closer small levels lie together (arXiv 2206.00364, Eq. 5)."""
     sample_levels: tuple[float, ...] = (80.0, 2.0)
-    """Levels that a sample is denoised from, one network evaluation each; this and what follows can be
-    changed without training anew."""
+    """Levels that a sample is denoised from, one network evaluation each; without critics, this and what
+    follows can be changed without training anew."""
     temperature: float = 1.0
     """Scale of all noise that a sample takes."""
     clip_denoised: bool = True
@@ -42,6 +42,11 @@ class ConsistencyConfig:
         if self.sigma_min >= self.sigma_max:
             raise ConfigError(
                 f"{PREFIX}sigma_min must be smaller than sigma_max {self.sigma_max}, got {self.sigma_min}"
+            )
+        if self.first_levels > self.last_levels:
+            raise ConfigError(
+                f"{PREFIX}first_levels must be at most last_levels {self.last_levels}, "
+                f"got {self.first_levels}"
             )
         levels = self.sample_levels
         falling = all(a > b for a, b in pairwise(levels))

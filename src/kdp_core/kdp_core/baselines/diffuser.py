@@ -8,80 +8,29 @@ entries), and of K samples the best scored is taken instead of guiding the sampl
 
 from __future__ import annotations
 
-from typing import Protocol
-
-import numpy as np
 import torch
-from torch import Tensor, nn
+from torch import Tensor
 
 from kdp_core.baselines.denoising_mlp import DenoisingMlp
 from kdp_core.baselines.diffuser_config import DiffuserConfig
 from kdp_core.baselines.noise_schedule import NoiseSchedule, sampler_steps
+from kdp_core.baselines.sampler import Denoiser, ManyStepSampler, SampledModel
 from kdp_core.baselines.temporal_unet import TemporalUnet
 from kdp_core.exceptions import ConfigError
 from kdp_core.generator import NetworkSize
-from kdp_core.model import KdpModel
 from kdp_core.spec import Spec
-from kdp_core.windows import WindowBatch
-
-SLACK = 0.1
 
 
-class Denoiser(Protocol):
-    """A network that predicts x_0 or the noise."""
+class Diffuser(ManyStepSampler):
+    """Training loss and sampler of a denoiser; ``x`` is diffused."""
 
-    def time(self, time: Tensor) -> Tensor:
-        """Noise level t (…) to its embedding (…, W)."""
-        ...
-
-    def encode(self, condition: Tensor) -> Tensor:
-        """Condition (…, d) to what all steps of a sample share (…, E)."""
-        ...
-
-    def __call__(self, x: Tensor, time: Tensor, encoded: Tensor) -> Tensor:
-        """X (…, G, C), embedded time (…, 1, W), encoded condition (…, 1, E) -> (…, G, C)."""
-        ...
-
-
-class Diffuser(nn.Module):
-    """Training loss and sampler of a denoiser. It diffuses x = (coordinates - shift) / spread.
-
-    A sample's noise (d_noise,) holds the first noise and then that of every noisy step, so it is reproducible
-    from one array as the one-step planner is.
-    """
-
-    shift: Tensor
-    spread: Tensor
-    low: Tensor
-    high: Tensor
     abar: Tensor
 
     def __init__(self, network: Denoiser, n: int, config: DiffuserConfig) -> None:
-        super().__init__()
-        self.network = network
-        self.config = config
         schedule = NoiseSchedule.cosine(config.diffusion_steps)
-        self.steps = sampler_steps(schedule, config.nfe, config.noise_of_steps)
-        self.nfe = config.nfe
-        self.d_noise = self.steps.draws * n
-        self.n = n
+        super().__init__(network, n, sampler_steps(schedule, config.nfe, config.noise_of_steps), config)
+        self.config = config
         self.register_buffer("abar", torch.from_numpy(schedule.abar).float(), persistent=False)
-        self._make_buffers(n)
-
-    def _make_buffers(self, n: int) -> None:
-        self.register_buffer("shift", torch.zeros(n))
-        self.register_buffer("spread", torch.ones(n))
-        self.register_buffer("low", torch.full((n,), -torch.inf))
-        self.register_buffer("high", torch.full((n,), torch.inf))
-
-    def fit(self, coordinates: Tensor, shift: Tensor, spread: Tensor) -> None:
-        """Take the units of x and the range of the data (N, C), widened a little."""
-        self.shift.copy_(shift)
-        self.spread.copy_(spread)
-        x = (coordinates - shift) / spread
-        low, high = x.amin(dim=0), x.amax(dim=0)
-        self.low.copy_(low - SLACK * (high - low))
-        self.high.copy_(high + SLACK * (high - low))
 
     def noised(self, start: Tensor, time: Tensor, noise: Tensor) -> Tensor:
         """Sample q(x_t | x_0): x_0 and noise (N, G, C), t (N,) -> (N, G, C)."""
@@ -102,43 +51,16 @@ class Diffuser(nn.Module):
         target = start if self.config.predict == "x0" else noise
         return (weight * (predicted - target).square()).mean()
 
-    def predict_start(self, x: Tensor, time: Tensor, encoded: Tensor, signal: float, noise: float) -> Tensor:
+    def clean(self, x: Tensor, time: Tensor, encoded: Tensor, signal: float, noise: float) -> Tensor:
         """Predicted x_0 (…, G, C) from x_t = signal x_0 + noise e and the embedded t."""
         predicted: Tensor = self.network(x, time, encoded)
-        if self.config.predict == "epsilon":
-            predicted = (x - noise * predicted) / signal
-        if self.config.clip_denoised:
-            predicted = torch.clamp(predicted, self.low, self.high)
-        return predicted
-
-    def forward(self, noise: Tensor, condition: Tensor) -> Tensor:
-        """Noise (…, G, d_noise), condition (…, d_condition) -> coordinates (…, G, C)."""
-        return self.sample(noise, self.encoder(condition).unsqueeze(-2))
-
-    def encoder(self, condition: Tensor) -> Tensor:
-        """What of the network is the same at every step, (…, d_condition) -> (…, E)."""
-        return self.network.encode(condition)
-
-    def sample(self, noise: Tensor, encoded: Tensor) -> Tensor:
-        """Noise (…, G, d_noise), encoded condition (…, 1, E) -> coordinates (…, G, C), S steps."""
-        table, n = self.steps, self.n
-        told = self.network.time(torch.from_numpy(table.time))
-        x, drawn = self.config.temperature * noise[..., :n], 1
-        for i in range(len(table.time)):
-            start = self.predict_start(
-                x, told[i : i + 1], encoded, float(table.signal[i]), float(table.noise[i])
-            )
-            x = float(table.start[i]) * start + float(table.noisy[i]) * x
-            if table.sigma[i] > 0.0:
-                fresh = noise[..., drawn * n : (drawn + 1) * n]
-                x, drawn = x + float(table.sigma[i]) * self.config.temperature * fresh, drawn + 1
-        return x * self.spread + self.shift
+        return (x - noise * predicted) / signal if self.config.predict == "epsilon" else predicted
 
 
-class DiffuserModel(KdpModel):
+class DiffuserModel(SampledModel):
     """A planner whose windows come from ``Diffuser``."""
 
-    generator: Diffuser  # type: ignore[assignment]
+    generator: Diffuser
 
     def __init__(self, spec: Spec, size: NetworkSize, components: int, config: DiffuserConfig) -> None:
         if config.network == "unet" and components:
@@ -156,20 +78,6 @@ class DiffuserModel(KdpModel):
             network = TemporalUnet(self.clamped, self._sources(), d_condition, config.unet)
         self.generator = Diffuser(network, n, config)
 
-    @property
-    def d_noise(self) -> int:
-        """Normal numbers that one candidate takes: one per coordinate for the start and each noisy step."""
-        return self.generator.d_noise
-
-    @property
-    def nfe(self) -> int:
-        """Network evaluations in sequence for a window."""
-        return self.generator.nfe
-
-    def _generate(self, noise: Tensor, condition: Tensor) -> Tensor:
-        """Noise (K, d_noise), condition (1, d) -> coordinates (K, C)."""
-        return self.generator.sample(noise, self.generator.encoder(condition))
-
     def _sources(self) -> Tensor:
         """Which entry of the condition (H, D) fixes each clamped entry of a window; -1 where it is free."""
         spec = self.spec
@@ -180,19 +88,12 @@ class DiffuserModel(KdpModel):
         sources[0, : spec.d_state] = torch.arange(spec.d_state)
         return sources
 
-    def fit(self, batch: WindowBatch, components: int, sample: int = 20000, seed: int = 0) -> None:
-        """Fit the decoder, the units of the diffusion and its range to (a sample of) the data windows."""
-        super().fit(batch, components, sample, seed)
-        index = np.random.default_rng(seed).permutation(len(batch))[:sample]
-        self._fit_units(self.encode(torch.from_numpy(batch.windows[index])))
-
-    def _fit_units(self, data: Tensor) -> None:
-        """Units of x and its range from the data's coordinates (N, C)."""
+    def units(self) -> tuple[Tensor, Tensor]:
+        """The normaliser's for the U-Net, as published, else unit variance in each component."""
         spread = self.scorer.spread
-        if self.config.network == "unet":  # the normaliser's units, as published
-            self.generator.fit(data, -self.mean, torch.ones_like(spread))
-        else:  # unit variance in each component
-            self.generator.fit(data, torch.zeros_like(spread), spread)
+        if self.config.network == "unet":
+            return -self.mean, torch.ones_like(spread)
+        return torch.zeros_like(spread), spread
 
     def loss_weight(self, weight: Tensor) -> Tensor:
         """Weights (C,) of the coordinates: ``weight`` (D,) of a row, discounted, with the first action's own.

@@ -11,7 +11,7 @@ from kdp_core.ranges import at_least, positive, within
 
 PREFIX = "train.diffuser."
 SAMPLING = ("sampler", "sample_steps", "eta", "temperature", "clip_denoised")
-"""Fields that the trained weights do not depend on."""
+"""Fields that the trained weights do not depend on, unless critics learn from samples."""
 
 
 @dataclass(frozen=True)
@@ -68,7 +68,7 @@ class DiffuserConfig:
     unet: UnetSize = setting(default_factory=UnetSize)
     """Sizes of the U-Net; the MLP takes those of train.network."""
     sampler: Literal["ddpm", "ddim"] = "ddpm"
-    """How samples are drawn; this and what follows can be changed without training anew."""
+    """How samples are drawn; without critics, this and what follows can be changed without training anew."""
     sample_steps: int = 0
     """S, network evaluations per sample (NFE); 0: all T."""
     eta: float = 0.0

@@ -45,6 +45,13 @@ def transitions_of(batch: WindowBatch, model: KdpModel) -> Transitions:
             f"train.q_learning needs windows of 1 row with transitions (control.transitions), got windows of "
             f"{spec.horizon} rows with {batch.extras.shape[1]} numbers of {wanted}"
         )
+    if spec.d_context + spec.d_goal:
+        raise ConfigError(
+            "train.q_learning.weight must be 0 for data with context or goals, whose next values are not "
+            f"kept; got {spec.d_context + spec.d_goal} such numbers"
+        )
+    if not batch.extras[:, 0].any():
+        raise ConfigError("train.q_learning.weight must be 0 for data without rewards: all are 0")
     extras = torch.from_numpy(np.ascontiguousarray(batch.extras, np.float32))
     context = torch.from_numpy(np.ascontiguousarray(batch.context, np.float32))
     with torch.no_grad():

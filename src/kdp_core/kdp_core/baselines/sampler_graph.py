@@ -11,7 +11,7 @@ import torch
 from onnx import ModelProto, compose, helper, numpy_helper
 from torch import Tensor, nn
 
-from kdp_core.baselines.diffuser import Diffuser, DiffuserModel
+from kdp_core.baselines.sampler import ManyStepSampler, SampledModel
 from kdp_core.onnx_graph import to_onnx
 
 EXAMPLE_CANDIDATES = 8
@@ -20,7 +20,7 @@ EXAMPLE_CANDIDATES = 8
 class Beginning(nn.Module):
     """Condition and noise to what the loop starts from: encoded (1, E), x (K, C), each step's noise."""
 
-    def __init__(self, model: DiffuserModel) -> None:
+    def __init__(self, model: SampledModel) -> None:
         super().__init__()
         self.model = model
 
@@ -28,7 +28,7 @@ class Beginning(nn.Module):
         """State (1, d_s), context (1, d_c), noise (K, d_noise) -> encoded, x, fresh (S, K, C) if any."""
         generator = self.model.generator
         encoded = generator.encoder(self.model.condition(state, context))
-        start = generator.config.temperature * noise[:, : generator.n]
+        start = generator.sampling.temperature * noise[:, : generator.n]
         if generator.steps.draws == 1:
             return encoded, start
         # The last step takes no noise; the first noise fills its place and is multiplied by 0.
@@ -39,7 +39,7 @@ class Beginning(nn.Module):
 class Step(nn.Module):
     """One step of the sampler; what differs between steps comes in as a row."""
 
-    def __init__(self, generator: Diffuser) -> None:
+    def __init__(self, generator: ManyStepSampler) -> None:
         super().__init__()
         self.generator = generator
 
@@ -56,7 +56,7 @@ class Step(nn.Module):
 class End(nn.Module):
     """Clean x to clamped windows and scores."""
 
-    def __init__(self, model: DiffuserModel) -> None:
+    def __init__(self, model: SampledModel) -> None:
         super().__init__()
         self.model = model
 
@@ -69,15 +69,15 @@ class End(nn.Module):
         return windows, scorer.score(coordinates, scorer.encoder(self.model.condition(state, context)))
 
 
-def step_rows(generator: Diffuser) -> np.ndarray:
+def step_rows(generator: ManyStepSampler) -> np.ndarray:
     """What the steps differ in besides time, (S, 5): signal, noise, factors of x_0 and x, sigma."""
     table = generator.steps
-    sigma = table.sigma * generator.config.temperature
+    sigma = table.sigma * generator.sampling.temperature
     return np.stack([table.signal, table.noise, table.start, table.noisy, sigma], 1).astype(np.float32)
 
 
 @torch.no_grad()
-def export_sampler(model: DiffuserModel) -> ModelProto:
+def export_sampler(model: SampledModel) -> ModelProto:
     """State (1, d_s), context (1, d_c + d_goal), noise (K, d_noise) -> windows (K, H, D), scores (K,)."""
     generator, k = model.generator, EXAMPLE_CANDIDATES
     state = torch.zeros(1, model.spec.d_state)

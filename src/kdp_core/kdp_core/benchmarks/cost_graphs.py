@@ -69,10 +69,13 @@ def graphs(task: str, sizes: Sizes, artifacts: Mapping[str, Path]) -> Iterator[G
 def _of_artifact(name: str, path: Path) -> Graph:
     artifact = load_artifact(path)
     nfe = Planner(artifact).nfe
-    if (nfe > 1) != name.startswith("diffuser") or (artifact.spec.horizon == 1) != (name == "bc"):
+    method = artifact.provenance.get("method", "kdp")
+    if (method == "diffuser") != name.startswith("diffuser") or (artifact.spec.horizon == 1) != (
+        name == "bc"
+    ):
         raise ConfigError(
             f"--{name.replace('_', '-')}: {path} is of method "
-            f"'{artifact.provenance.get('method', 'kdp')}' with {nfe} evaluation(s) per plan and windows of "
+            f"'{method}' with {nfe} evaluation(s) per plan and windows of "
             f"{artifact.spec.horizon} row(s)"
         )
     weights = onnx.load_model_from_string(artifact.onnx_bytes)

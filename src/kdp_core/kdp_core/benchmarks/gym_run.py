@@ -11,10 +11,12 @@ from kdp_core.benchmarks import gym_table, long_format
 from kdp_core.benchmarks.bar_figure import Bar, Line, Panel, save_panels
 from kdp_core.benchmarks.cells import Progress
 from kdp_core.benchmarks.d3rlpy_results import batch_of
-from kdp_core.benchmarks.gym_suites import SUITES, Suite, SuiteName
+from kdp_core.benchmarks.gym_suites import SUITES, Case, Suite, SuiteName
 from kdp_core.benchmarks.gym_training import Source, data_of, policies_of, train_missing
 from kdp_core.benchmarks.spread import ONE_AFTER_ANOTHER, Spread
 from kdp_core.datasets import Episodes
+from kdp_core.exceptions import DataError
+from kdp_core.sim.gym_env import make_env
 
 PLANNERS = Path("out/train")
 """Where planners are unless told otherwise."""
@@ -69,6 +71,7 @@ def run_suite(
                 show(f"{case}: collecting", done, total, done)
 
             data[case.name] = data_of(case, source, policies, options.training, folder, collecting)
+        require_fitting(case, data[case.name])
         # Here too, so that results which do not fit are refused before hours of training.
         gym_table.baselines_of(name, case, data[case.name], folder, options)
         train_missing(case, methods, options.training, data[case.name], folder, say, spread)
@@ -82,6 +85,21 @@ def run_suite(
         )
         save_figure(suite, document, out / f"{label}.png")
     return out / f"{label}.md"
+
+
+def require_fitting(case: Case, episodes: Episodes) -> None:
+    """Raise DataError unless a data set has the observations and actions of the case's environment."""
+    env, first = make_env(case.env), episodes[0]
+    spaces = (env.observation_space, env.action_space)
+    env.close()
+    wanted = tuple(n for space in spaces for n in space.shape or ())
+    arrays = [*first.channels().values(), first.actions]
+    found = tuple(array.shape[-1] for array in arrays)
+    if found != wanted:
+        raise DataError(
+            f"{episodes.path}: observations and actions have {found} numbers, expected {wanted} "
+            f"for {case.env}"
+        )
 
 
 def missing_baselines(name: SuiteName, results: Sequence[gym_table.Result], arguments: str) -> str:

@@ -145,7 +145,7 @@ SUITES: dict[SuiteName, Suite] = {
     "antmaze": Suite(
         "antmaze",
         ANTMAZE,
-        ROWS,
+        tuple(row for row in ROWS if row.baseline is None),
         "score",
         {
             ("kdp", 1): {"antmaze-umaze": 81.3, "antmaze-medium": 67.6},
@@ -205,7 +205,7 @@ def own_data(case: Case, folder: Path) -> Path:
     if len(found) != 1:
         raise DataError(
             f"{folder}: {len(found)} data sets for {case.name}, expected one: "
-            f"{case.d4rl}.hdf5 (D4RL) or a folder {case.d4rl}-v0 (Minari)"
+            f"{case.d4rl}.hdf5 (in D4RL's format) or a folder {case.d4rl}-v0 (Minari)"
         )
     return found[0]
 

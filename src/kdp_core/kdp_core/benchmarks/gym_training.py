@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -155,7 +155,6 @@ def training_config(
 ) -> RunConfig:
     """The run that trains one planner below ``folder``; behaviour cloning has windows of one row."""
     from kdp_core.baselines.diffuser_config import DiffuserConfig  # here: torch, which no worker needs
-    from kdp_core.baselines.q_learning_config import QLearningConfig
     from kdp_core.generator import NetworkSize
     from kdp_core.run_config import RunConfig
     from kdp_core.scorer import ScorerConfig
@@ -178,7 +177,6 @@ def training_config(
         scorer=ScorerConfig(
             steps=options.scorer_steps, conditions=options.conditions, samples=options.samples
         ),
-        q_learning=QLearningConfig(discount=options.discount),
         seed=SEED,
     )
     diffuser = DiffuserConfig(
@@ -186,6 +184,9 @@ def training_config(
         diffusion_steps=options.diffusion_steps,
         first_action_weight=options.first_action_weight,
     )
+    train = settings_of(method, train, diffuser)
+    if method in POLICY_METHODS:
+        train = replace(train, q_learning=replace(train.q_learning, discount=options.discount))
     steps = int(np.sum(episodes.step_counts()))
     return RunConfig(
         task="control",
@@ -196,7 +197,7 @@ def training_config(
         control=ControlOptions(
             options.discount, max(1, math.ceil(steps / options.windows)), method in POLICY_METHODS
         ),
-        train=settings_of(method, train, diffuser),
+        train=train,
     )
 
 

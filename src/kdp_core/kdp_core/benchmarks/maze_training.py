@@ -54,7 +54,7 @@ class MazeTrainingOptions:
     final_temperatures: tuple[float, ...] = ()
     """Of the joint field in the last `final_share` of its steps; none given: the same."""
     final_share: float = 0.9
-    """See there."""
+    """Share of the steps that have `final_temperatures`."""
     learning_rate: float = 2e-3
     """Peak learning rate of every method."""
     components: int = 96

@@ -68,7 +68,7 @@ QUICK = RoutesTableOptions(
     mazes=("ring",), seeds=1, other_seeds=1, conditions=12,
     training=replace(
         TRAINING, data_steps=100_000, steps=300, conditions=32, samples=8, neighbours=8, width=192,
-        scorer_steps=150, pool=128,
+        scorer_steps=150, pool=128, final_temperatures=(),
     ),
 )  # fmt: skip
 """One maze, one seed, few steps: minutes, to see that everything works; its figures mean little."""

@@ -53,7 +53,7 @@ def settings_of(
 
     batch = train.conditions * train.samples
     if method != "joint":
-        train = replace(train, final_temperatures=())
+        train = replace(train, final_temperatures=(), final_share=type(train).final_share)
     if method not in ("joint", "energy"):
         train = replace(train, network=replace(train.network, base_blocks=0))
     if method == "diffuser":

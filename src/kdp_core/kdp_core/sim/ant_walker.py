@@ -65,7 +65,7 @@ class AntWalker:
     d_observation = 31
     d_action = 8
     version = 1
-    """Of what it does; a data set names it."""
+    """Of what it does, numbers included; a data set names it."""
 
     def __init__(self, gait: Gait | None = None) -> None:
         self.gait = gait or Gait()

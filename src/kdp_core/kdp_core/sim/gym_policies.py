@@ -62,7 +62,7 @@ def load_policy(path: Path) -> Policy:
 
     Raises DataError or ArtifactError.
     """
-    if str(path) in SCRIPTED:
+    if str(path) in SCRIPTED and not path.exists():
         return SCRIPTED[str(path)]()
     return PlannerPolicy(Planner.load(path)) if path.is_dir() else NpzPolicy.load(path)
 
@@ -73,7 +73,7 @@ def policy_name(path: Path) -> str:
 
 
 def policy_hash(path: Path) -> str:
-    """SHA-256 of a policy's file or folder, or of what a script's version is called."""
-    if str(path) in SCRIPTED:
+    """SHA-256 of a policy's file or folder, or of a script's name and version."""
+    if str(path) in SCRIPTED and not path.exists():
         return hashlib.sha256(f"{path} {SCRIPTED[str(path)].version}".encode()).hexdigest()
     return sha256_directory(path) if path.is_dir() else sha256_file(path)

@@ -144,6 +144,7 @@ def test_resume_is_exact(tmp_path: Path, fitted_spec: Spec, small_batch: WindowB
         ({"sample_levels": (2.0, 80.0)}, "sample_levels must fall"),
         ({"sample_levels": (40.0, 2.0)}, "sample_levels must fall"),
         ({"sigma_min": 100.0}, "sigma_min must be smaller than sigma_max"),
+        ({"first_levels": 10, "last_levels": 5}, "first_levels must be at most last_levels 5, got 10"),
         ({"first_levels": 1}, "first_levels must be at least 2"),
         ({"rho": 0.0}, "rho must be greater than 0"),
     ],

@@ -241,6 +241,7 @@ def test_checkpoints_of_one_step_planners_do_not_depend_on_the_baseline(
     config = TrainConfig(network=NETWORK, components=5)
     header = Trainer(batch, spec, config, tmp_path, None)._header()["config"]
     later = {"base_share", "base_learning_rate", "first_action_weight"}  # where they are not used
+    later |= {"final_temperatures", "final_share", "consistency", "q_learning"}
     assert set(asdict(config)) - set(header) == {"method", "diffuser", "scorer", "checkpoint_every"} | later
     assert not {"base_blocks", "scorer_actions"} & set(header["network"])
 

@@ -1,5 +1,6 @@
 """Critics against returns that can be written down, and what they make of a policy."""
 
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 
@@ -9,10 +10,12 @@ import torch
 
 from kdp_core.baselines.diffuser_config import DiffuserConfig
 from kdp_core.baselines.q_learning_config import QLearningConfig
-from kdp_core.exceptions import ConfigError
+from kdp_core.exceptions import ConfigError, DataError
 from kdp_core.generator import NetworkSize
+from kdp_core.run_config import RunConfig
 from kdp_core.scorer import value_correlation
-from kdp_core.spec import Spec
+from kdp_core.spec import Goal, Spec
+from kdp_core.tasks.control import ControlOptions
 from kdp_core.tasks.generic import generic_spec
 from kdp_core.train_config import TrainConfig
 from kdp_core.trainer import Trainer
@@ -121,6 +124,54 @@ def test_windows_without_transitions_are_refused(
     batch.extras = np.zeros((50, 0), np.float32)
     with pytest.raises(ConfigError, match="with 0 numbers of 3"):
         Trainer(batch, spec, CONFIG, tmp_path, None)
+    batch, spec = two_steps(50)
+    batch.extras[:, 0] = 0.0
+    with pytest.raises(ConfigError, match="data without rewards: all are 0"):
+        Trainer(batch, spec, CONFIG, tmp_path, None)
+
+
+def test_what_follows_on_a_context_is_not_known(
+    tmp_path: Path, small_spec: Spec, make_batch: Callable[..., WindowBatch]
+) -> None:
+    spec = small_spec.model_copy(update={"horizon": 1, "goal": Goal()})
+    batch = make_batch(spec, 30)
+    batch.extras = np.ones((30, 2 + spec.d_state), np.float32)
+    spec = spec.model_copy(update={"normaliser": fit_normaliser(batch, spec)})
+    with pytest.raises(ConfigError, match=r"data with context or goals, .* got 1 such numbers"):
+        Trainer(batch, spec, CONFIG, tmp_path, None)
+
+
+def test_how_samples_are_drawn_matters_to_critics(tmp_path: Path) -> None:
+    batch, spec = two_steps(50)
+    config = replace(CONFIG, steps=2, conditions=4, samples=2)
+    changed = replace(CONFIG.diffuser, temperature=0.5)
+    for weight, refused in ((0.0, False), (1.0, True)):
+        out = tmp_path / str(weight)
+        one = replace(config, q_learning=replace(config.q_learning, weight=weight))
+        Trainer(batch, spec, one, out, None).run()
+        other = Trainer(batch, spec, replace(one, diffuser=changed), out, None)
+        if refused:
+            with pytest.raises(DataError, match="another config"):
+                other.resume()
+        else:
+            assert other.resume()
+
+
+@pytest.mark.parametrize(
+    ("wrong", "message"),
+    [
+        ({"task": "flight"}, "task must be control with train.q_learning.weight, got flight"),
+        ({"horizon": 8}, "horizon must be 1 with"),
+        ({"control": ControlOptions(DISCOUNT)}, "control.transitions must be True with .* got False"),
+        ({"control": ControlOptions(0.5, 1, True)}, "q_learning.discount must be 0.5 with .* got 0.8"),
+        ({"train": replace(CONFIG, diffuser=DiffuserConfig())}, "network must be mlp with"),
+    ],
+)
+def test_a_run_that_cannot_have_critics_is_refused_before_it_begins(wrong: dict, message: str) -> None:
+    right = {"task": "control", "horizon": 1, "control": ControlOptions(DISCOUNT, 1, True), "train": CONFIG}
+    RunConfig(**right)
+    with pytest.raises(ConfigError, match=message):
+        RunConfig(**{**right, **wrong})
 
 
 @pytest.mark.parametrize(

@@ -62,6 +62,30 @@ def test_success_is_what_chunking_shows() -> None:
     assert "| kdp | 64 | 8 | 1 | 75.0 ± 25.0 | 73.0 | 7.0 | 1 |" in text
 
 
+@pytest.mark.parametrize("name", SUITES)
+def test_every_suite_has_a_table_and_a_figure_with_and_without_baselines(tmp_path: Path, name: str) -> None:
+    suite = SUITES[name]
+    for rows in (suite.rows, tuple(row for row in suite.rows if row.baseline is None)):
+        done = [
+            Result(row, case, 1, outcomes(1.0, 2.0, success=True)) for case in suite.cases for row in rows
+        ]
+        document = gym_table.write_table(name, tmp_path / name, "data", done)
+        text = (tmp_path / f"{name}.md").read_text()
+        assert all(f"| {row.method} | {row.candidates} | {row.chunk} |" in text for row in rows)
+        assert gym_run.save_figure(suite, document, tmp_path / f"{name}.png").stat().st_size > 10_000
+
+
+def test_data_of_another_robot_are_refused_before_training(tmp_path: Path) -> None:
+    pytest.importorskip("gymnasium", reason="gymnasium is not installed")
+    episode = Episode(np.zeros((3, 29)), np.zeros((2, 8)), np.zeros(2), np.zeros(2), np.zeros(2))
+
+    class Data(list):
+        path = tmp_path / "antmaze.hdf5"
+
+    with pytest.raises(DataError, match=r"antmaze.hdf5: .* have \(29, 8\) numbers, expected \(11, 3\)"):
+        gym_run.require_fitting(CASES["hopper-medium"], Data([episode]))  # type: ignore[arg-type]
+
+
 def test_methods_get_equal_steps_batches_and_windows(tmp_path: Path) -> None:
     class Data:
         path = tmp_path

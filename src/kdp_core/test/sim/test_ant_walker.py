@@ -8,7 +8,8 @@ import pytest
 
 from kdp_core.datasets import open_episodes
 from kdp_core.exceptions import ConfigError, DataError
-from kdp_core.sim.ant_walker import AntWalker
+from kdp_core.sim import ant_walker
+from kdp_core.sim.ant_walker import AntWalker, Gait
 from kdp_core.sim.gym_collect import RolloutOptions, collect_rollouts, run_policy
 from kdp_core.sim.gym_env import make_env
 from kdp_core.sim.gym_policies import load_policy, policy_hash
@@ -68,6 +69,12 @@ def test_rollouts_are_seeded_and_named(tmp_path: Path) -> None:
     first = collect(tmp_path / "a-v0")
     assert (first == collect(tmp_path / "b-v0")).all() and first.shape[1] == 8
     assert len(policy_hash(Path("ant-walker"))) == 64
+
+
+def test_a_changed_walker_has_another_version() -> None:
+    """Data sets name the version alone: count it up with any of these."""
+    known = Gait(14.42, 0.468, 0.779, 0.202, -0.907, 0.287, 2.675, 0.17)
+    assert (AntWalker.version, Gait(), ant_walker.NOISE, ant_walker.REACHED_M) == (1, known, 0.2, 1.0)
 
 
 def test_elsewhere_it_is_refused(tmp_path: Path) -> None:
