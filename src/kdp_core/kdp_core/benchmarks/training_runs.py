@@ -72,7 +72,9 @@ def settings_of(
 
 
 def policy_settings(method: PolicyMethod, train: TrainConfig) -> TrainConfig:
-    """``train`` for a policy of one action; what ``train`` does not tell is as published.
+    """``train`` for a policy of one action.
+
+    docs/locomotion-benchmark.md says what differs from the published code.
 
     Critics learn in the same steps, so there is no scorer to train afterwards; the policy of
     ``consistency_bc`` is not ranked.
